@@ -84,7 +84,8 @@ class Detections:
     @property
     def sizes_px(self) -> FloatArray:
         """(N,) the shorter side of each box, in pixels."""
-        return np.minimum(self.boxes[:, 2] - self.boxes[:, 0], self.boxes[:, 3] - self.boxes[:, 1])
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]  # (N, 2)
+        return np.asarray(sides.min(axis=1), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class OnnxSession:
         source = model if isinstance(model, bytes) else str(model)
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=list(providers))
-        except Exception as error:  # noqa: BLE001  ONNX Runtime raises a dozen types with no common root
+        except Exception as error:  # ONNX Runtime raises a dozen types with no common root
             where = "the given bytes" if isinstance(model, bytes) else str(model)
             raise WeightsError(f"ONNX Runtime cannot load {where}: {error}") from error
         check_providers_loaded(providers, self._session.get_providers())
@@ -83,7 +83,7 @@ def check_providers_installed(providers: Sequence[str]) -> None:
     missing = [name for name in providers if name not in installed]
     if missing or not providers:
         raise DeviceError(
-            f"execution provider {', '.join(missing) or '(none given)'} is not in this build of ONNX Runtime; "
+            f"execution provider {', '.join(missing) or '(none given)'} is not in this ONNX Runtime; "
             f"it has {', '.join(installed)}. For CUDA install onnxruntime-gpu instead of onnxruntime."
         )
 
