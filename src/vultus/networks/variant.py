@@ -11,8 +11,8 @@ class Published:
     """The figures a paper or a public implementation states for a network.
 
     Attributes:
-        params_m: parameters, in millions; None where none is published.
-        gflops: multiply-adds for one input, in 10^9 (one multiply-add counts once); None where none is published.
+        params_m: parameters, in millions; None where unpublished.
+        gflops: multiply-adds for one input, in 10^9 (one multiply-add counts once); None where unpublished.
         source: where the figures stand, and what they cover.
     """
 
