@@ -94,6 +94,14 @@ class Gallery(Protocol):
         """Everyone, by name."""
         ...
 
+    def templates(self, identity_id: str) -> list[Template]:
+        """The enrolled faces of one person, oldest first.
+
+        Raises:
+            GalleryError: no such person.
+        """
+        ...
+
     def find(self, name_or_id: str) -> Identity:
         """The person of this name or id.
 

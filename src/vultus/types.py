@@ -165,6 +165,14 @@ class Answer(StrEnum):
     KNOWN = "known"
 
 
+class FaceChoice(StrEnum):
+    """Which face is meant where an image shows several and one is wanted."""
+
+    ONLY = "only"  # several are an error: the safe default
+    LARGEST = "largest"
+    CENTRAL = "central"
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """Who one face is.

@@ -1,0 +1,255 @@
+"""`vultus detect`, `align`, `embed`, `verify`: what needs no gallery."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vultus.cli import options
+from vultus.cli.images import Run, stderr
+from vultus.cli.output import (
+    face_fields,
+    flat_face_fields,
+    one_format,
+    print_csv,
+    print_json,
+    print_table,
+)
+from vultus.cli.parts import Pictures, make_detector, make_recognizer
+from vultus.types import Detections, FaceChoice
+
+MAX_PIXELS = 50_000_000
+
+
+def detect(
+    images: options.Images,
+    detector: options.DetectorName = "mtcnn",
+    min_face_px: options.MinFacePx = None,
+    min_score: options.MinScore = None,
+    draw: options.Draw = None,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+    as_csv: options.Csv = False,
+) -> None:
+    """Find the faces in images.
+
+    Example: vultus detect team.jpg --draw found.png
+
+    Example: vultus detect photos/ --min-face-px 40 --json > faces.json
+    """
+    from vultus.image import load_image
+
+    one_format(as_json=as_json, as_csv=as_csv)
+    finder = make_detector(detector, min_face_px=min_face_px, min_score=min_score, threads=threads)
+    run = Run(images, doing="Detecting")
+    pictures = Pictures(draw, is_single=len(run.paths) == 1) if draw else None
+
+    def process(path: str) -> Detections:
+        image = load_image(path, max_pixels=max_pixels)
+        faces = finder.detect(image)
+        if pictures:
+            pictures.write(path, image, faces)
+        return faces
+
+    found = list(run.each(process))
+    if as_json:
+        print_json([{"image": path, "faces": [face_fields(face) for face in faces]} for path, faces in found])
+    elif as_csv:
+        rows = [
+            {"image": path, "face": i} | flat_face_fields(face)
+            for path, faces in found
+            for i, face in enumerate(faces)
+        ]
+        print_csv(rows, columns=["image", "face", *flat_face_fields_names()])
+    else:
+        _print_faces(found)
+    run.finish()
+
+
+def flat_face_fields_names() -> list[str]:
+    """The CSV columns of a face."""
+    import numpy as np
+
+    blank = Detections(np.zeros((1, 4)), np.zeros(1), np.zeros((1, 5, 2)))  # type: ignore[arg-type]
+    return list(flat_face_fields(blank))
+
+
+def _print_faces(found: list[tuple[str, Detections]]) -> None:
+    rows: list[dict[str, Any]] = []
+    for path, faces in found:
+        if not len(faces):
+            rows.append({"image": path, "face": "no face"})
+        for i, face in enumerate(faces):
+            x1, y1, x2, y2 = (round(float(value)) for value in face.boxes[0])
+            box = f"{x1},{y1} - {x2},{y2}"
+            size = f"{x2 - x1} x {y2 - y1}"
+            rows.append({"image": path, "face": i, "score": float(face.scores[0]), "box": box, "size": size})
+    headings = {"image": "image", "face": "face", "score": "score", "box": "box (px)", "size": "size (px)"}
+    print_table(rows, columns=headings)
+
+
+def align(
+    images: options.Images,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the crops (PNG).")
+    ],
+    size_px: Annotated[int, typer.Option("--size-px", min=16, max=1024, help="Side of each crop.")] = 112,
+    detector: options.DetectorName = "mtcnn",
+    min_face_px: options.MinFacePx = None,
+    min_score: options.MinScore = None,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Cut every face out, upright and centred on the five-point template.
+
+    Example: vultus align team.jpg --output crops/
+
+    Example: vultus align photos/ --output crops/ --size-px 224 --json
+    """
+    from vultus.align import alignable, crop_faces, residuals
+    from vultus.image import load_image, save_image
+
+    finder = make_detector(detector, min_face_px=min_face_px, min_score=min_score, threads=threads)
+    run = Run(images, doing="Aligning")
+    output.mkdir(parents=True, exist_ok=True)
+    used: dict[str, int] = {}
+
+    def process(path: str) -> list[dict[str, Any]]:
+        image = load_image(path)
+        faces = finder.detect(image)
+        stem = Path(path).stem
+        used[stem] = used.get(stem, 0) + 1
+        prefix = stem if used[stem] == 1 else f"{stem}-{used[stem]}"
+        rows: list[dict[str, Any]] = []
+        for i, face in enumerate(faces):
+            residual = float(residuals(face.landmarks, size_px=size_px)[0])
+            row = {"image": path, "face": i, "crop": None, "residual_px": round(residual, 2)}
+            if alignable(face.landmarks).all():
+                file = output / f"{prefix}_{i}.png"
+                save_image(crop_faces(image, face.landmarks, size_px=size_px)[0], file)
+                row["crop"] = str(file)
+            rows.append(row)
+        return rows
+
+    rows = [row for _, rows in run.each(process) for row in rows]
+    if as_json:
+        print_json(rows)
+    else:
+        headings = {"image": "image", "face": "face", "crop": "crop", "residual_px": "residual (px)"}
+        print_table(rows, columns=headings)
+    run.finish()
+
+
+def embed(
+    images: options.Images,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE.npz", help="Write embeddings, boxes and paths as NumPy arrays."
+        ),
+    ] = None,
+    detector: options.DetectorName = "mtcnn",
+    embedder: options.EmbedderName = None,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+    as_csv: options.Csv = False,
+) -> None:
+    """Turn every face into a unit vector.
+
+    Example: vultus embed team.jpg --json
+
+    Example: vultus embed photos/ --output faces.npz
+    """
+    one_format(as_json=as_json, as_csv=as_csv)
+    recognizer = make_recognizer(detector=detector, embedder=embedder, threads=threads)
+    run = Run(images, doing="Embedding")
+    rows: list[dict[str, Any]] = []
+    for path, one in run.each(recognizer.embed):
+        for i, face in enumerate(one.faces):
+            if one.usable[i]:
+                rows.append(
+                    {"image": path, "face": i} | face_fields(face) | {"embedding": one.embeddings[i].tolist()}
+                )
+    if output:
+        _save_embeddings(output, rows, contract=recognizer.embedder.contract)
+    if as_json:
+        print_json({"contract": recognizer.embedder.contract, "faces": rows})
+    elif as_csv:
+        size = len(rows[0]["embedding"]) if rows else 0
+        names = [f"e{i}" for i in range(size)]
+        flat = [row | dict(zip(names, row["embedding"], strict=True)) for row in rows]
+        print_csv(flat, columns=["image", "face", "score", *names])
+    else:
+        short = [row | {"size": len(row["embedding"]), "start": _start_of(row["embedding"])} for row in rows]
+        print_table(
+            short,
+            columns={
+                "image": "image",
+                "face": "face",
+                "score": "score",
+                "size": "dimensions",
+                "start": "embedding",
+            },
+            title=f"contract {recognizer.embedder.contract}",
+        )
+    run.finish()
+
+
+def _start_of(embedding: list[float]) -> str:
+    return " ".join(f"{value:+.3f}" for value in embedding[:4]) + " ..."
+
+
+def _save_embeddings(file: Path, rows: list[dict[str, Any]], *, contract: str) -> None:
+    import numpy as np
+
+    from vultus.image import replace_file
+
+    with replace_file(file) as stream:
+        np.savez(
+            stream,
+            embeddings=np.array([row["embedding"] for row in rows], np.float32),
+            boxes=np.array([row["box"] for row in rows], np.float32).reshape(-1, 4),
+            images=np.array([row["image"] for row in rows]),
+            contract=np.array(contract),
+        )
+    stderr.print(f"wrote {len(rows)} embeddings to {file}", highlight=False, markup=False)
+
+
+def verify(
+    first: Annotated[str, typer.Argument(help="A photo with one face.", show_default=False)],
+    second: Annotated[str, typer.Argument(help="Another.", show_default=False)],
+    faces: options.Faces = FaceChoice.ONLY,
+    min_similarity: options.MinSimilarity = None,
+    detector: options.DetectorName = "mtcnn",
+    embedder: options.EmbedderName = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say whether two photos show the same person.
+
+    Exits with 0 for the same person and with 10 for different people.
+
+    Example: vultus verify passport.jpg camera.jpg
+
+    Example: vultus verify a.jpg b.jpg --faces largest --json
+    """
+    recognizer = make_recognizer(detector=detector, embedder=embedder, min_similarity=min_similarity)
+    result = recognizer.verify(first, second, faces=faces)
+    if as_json:
+        print_json(
+            {
+                "is_same": result.is_same,
+                "similarity": round(result.similarity, 4),
+                "min_similarity": result.min_similarity,
+                "faces": [face_fields(face) for face in result.faces],
+            }
+        )
+    else:
+        verdict = "same person" if result.is_same else "different people"
+        relation = ">=" if result.is_same else "<"
+        typer.echo(f"{verdict}: similarity {result.similarity:.3f} {relation} {result.min_similarity:.3f}")
+    raise typer.Exit(0 if result.is_same else DIFFERENT_PEOPLE)
+
+
+DIFFERENT_PEOPLE = 10
+"""`vultus verify` exits with this when the photos show different people, so that scripts can ask."""

@@ -1,0 +1,95 @@
+"""From what was typed to images: files, folders, globs, standard input; bad ones are reported and skipped."""
+
+import glob
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from vultus.errors import ImageError, VultusError
+
+SUFFIXES = frozenset(
+    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .jp2 .mpo .pbm .pgm .png .ppm .tif .tiff .webp".split()
+)
+T = TypeVar("T")
+stderr = Console(stderr=True, soft_wrap=True)
+
+
+def find_images(sources: Iterable[str]) -> Iterator[str]:
+    """The paths that the arguments mean, in a stable order: folders recursively, globs, `-` for standard input.
+
+    A path that does not exist is passed on, so that reading it gives the error that names it.
+    """
+    for source in sources:
+        path = Path(source)
+        if source == "-":
+            yield from find_images(line.strip() for line in sys.stdin if line.strip())
+        elif path.is_dir():
+            yield from (
+                str(file)
+                for file in sorted(path.rglob("*"))
+                if file.suffix.lower() in SUFFIXES and file.is_file()
+            )
+        elif glob.has_magic(source) and not path.exists():
+            yield from sorted(file for file in glob.glob(source, recursive=True) if Path(file).is_file())
+        else:
+            yield source
+
+
+class Run:
+    """One command's walk over many images: progress on the terminal, failures reported, skipped and remembered.
+
+    Example:
+        >>> run = Run(["photos/"], doing="Detecting")
+        >>> rows = [row for path, row in run.each(lambda path: detect(path))]
+        >>> run.finish()
+    """
+
+    def __init__(self, sources: Iterable[str], *, doing: str) -> None:
+        self.paths = list(find_images(sources))
+        self.failures: list[tuple[str, VultusError]] = []
+        self._doing = doing
+        if not self.paths:
+            raise ImageError(f"no image in {', '.join(sources)}: no file with a known suffix is there")
+
+    def each(self, process: Callable[[str], T]) -> Iterator[tuple[str, T]]:
+        """The path and the result of every image that could be processed."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        is_long = len(self.paths) > 1 and stderr.is_terminal
+        with Progress(*columns, console=stderr, transient=True, disable=not is_long) as progress:
+            for path in progress.track(self.paths, description=self._doing):
+                try:
+                    result = process(path)
+                except VultusError as error:
+                    self.failures.append((path, error))
+                    report(path, error)
+                    continue
+                yield path, result
+
+    def finish(self) -> None:
+        """End the command: with the first failure's exit code if there was one.
+
+        Raises:
+            typer.Exit: some images failed.
+        """
+        if not self.failures:
+            return
+        if len(self.paths) > 1:
+            stderr.print(
+                f"{len(self.failures)} of {len(self.paths)} images were skipped",
+                style="yellow",
+                highlight=False,
+            )
+        raise typer.Exit(self.failures[0][1].exit_code)
+
+
+def report(path: str, error: VultusError) -> None:
+    """Say on standard error why an image was skipped."""
+    message = str(error)
+    prefix = "" if path in message else f"{path}: "
+    stderr.print(Text("error: ", style="red") + Text(prefix + message))

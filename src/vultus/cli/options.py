@@ -1,0 +1,70 @@
+"""The options that several commands share: one spelling, one help text each."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vultus.types import FaceChoice
+
+Images = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IMAGE...",
+        help="Files, folders (searched recursively), quoted globs such as 'photos/**/*.jpg', "
+        "or - to read paths from standard input, one a line.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row a face.")]
+Draw = Annotated[
+    Path | None,
+    typer.Option(
+        "--draw",
+        metavar="PATH",
+        help="Write annotated pictures: into this folder, or to this file (.png, .jpg) for a single image.",
+        show_default=False,
+    ),
+]
+DetectorName = Annotated[str, typer.Option("--detector", help="Which detector finds the faces.")]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option("--embedder", help="Which weights embed the faces; the default comes with the package."),
+]
+MinFacePx = Annotated[
+    float | None,
+    typer.Option("--min-face-px", min=1, help="Ignore faces smaller than this, in pixels."),
+]
+MinScore = Annotated[
+    float | None,
+    typer.Option("--min-score", min=0, max=1, help="Keep detections with at least this score."),
+]
+MinSimilarity = Annotated[
+    float | None,
+    typer.Option(
+        "--min-similarity",
+        min=-1,
+        max=1,
+        help="Cosine from which two faces are the same person; the default is recorded with the weights.",
+    ),
+]
+Faces = Annotated[FaceChoice, typer.Option("--faces", help="Which face is meant when a photo shows several.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads inside one network call; default: one per core."),
+]
+MaxPixels = Annotated[
+    int,
+    typer.Option("--max-pixels", min=1, help="Refuse larger images before decoding them."),
+]
+GalleryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery",
+        envvar="VULTUS_GALLERY",
+        metavar="FILE",
+        help="The gallery's file; by default people.db in the user's data folder.",
+        show_default=False,
+    ),
+]

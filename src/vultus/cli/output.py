@@ -1,0 +1,91 @@
+"""How results are printed: tables for people, JSON and CSV for machines."""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vultus.errors import InputError
+from vultus.types import Detections, Match
+
+Row = Mapping[str, Any]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_csv(rows: Sequence[Row], *, columns: Sequence[str]) -> None:
+    """Rows with a header line on standard output."""
+    writer = csv.DictWriter(sys.stdout, fieldnames=columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def print_table(rows: Sequence[Row], *, columns: Mapping[str, str], title: str | None = None) -> None:
+    """Rows as a table; `columns` maps each row's key to its heading. Numbers are set to the right."""
+    table = Table(title=title, title_justify="left")
+    for key, heading in columns.items():
+        is_number = any(isinstance(row.get(key), int | float) for row in rows)
+        table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(key)) for key in columns))
+    Console().print(table if rows else Text("nothing to show", style="dim"))
+
+
+def one_format(*, as_json: bool, as_csv: bool) -> None:
+    """Refuse --json together with --csv.
+
+    Raises:
+        InputError: both were given.
+    """
+    if as_json and as_csv:
+        raise InputError("--json and --csv exclude each other: choose one")
+
+
+def face_fields(face: Detections) -> dict[str, Any]:
+    """One face as JSON values: box and landmarks in pixels of the upright image."""
+    return {
+        "box": [round(float(value), 2) for value in face.boxes[0]],
+        "score": round(float(face.scores[0]), 4),
+        "landmarks": [[round(float(value), 2) for value in point] for point in face.landmarks[0]],
+    }
+
+
+def flat_face_fields(face: Detections) -> dict[str, Any]:
+    """One face as CSV columns."""
+    box, landmarks = face.boxes[0], face.landmarks[0].reshape(-1)
+    fields = {"score": round(float(face.scores[0]), 4)}
+    fields |= {
+        name: round(float(value), 2) for name, value in zip(("x1", "y1", "x2", "y2"), box, strict=True)
+    }
+    points = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+    names = [f"{point}_{axis}" for point in points for axis in "xy"]
+    return fields | {name: round(float(value), 2) for name, value in zip(names, landmarks, strict=True)}
+
+
+def match_fields(match: Match) -> dict[str, Any]:
+    """One match as JSON values."""
+    return {
+        "answer": str(match.answer),
+        "name": match.name,
+        "similarity": round(match.best.similarity, 4) if match.best else None,
+        "min_similarity": round(match.min_similarity, 4),
+        "candidates": [
+            {"id": one.id, "name": one.name, "similarity": round(one.similarity, 4)}
+            for one in match.candidates
+        ],
+    }
+
+
+def _cell(value: Any) -> Text:
+    if value is None:
+        return Text("-", style="dim")
+    return Text(f"{value:.3f}" if isinstance(value, float) else str(value))

@@ -1,0 +1,99 @@
+"""From options to the parts that do the work. Everything heavy is imported here, when a command runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from platformdirs import user_data_path
+
+if TYPE_CHECKING:
+    from vultus.gallery import SqliteGallery
+    from vultus.interfaces import Detector
+    from vultus.pipeline import FaceRecognizer
+    from vultus.types import Detections, Image
+
+
+def gallery_path(given: Path | None) -> Path:
+    """The gallery's file: the given one, or people.db in the user's data folder."""
+    if given is not None:
+        return given
+    folder = Path(os.environ.get("VULTUS_HOME") or user_data_path("vultus", appauthor=False))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "people.db"
+
+
+def make_detector(
+    name: str, *, min_face_px: float | None = None, min_score: float | None = None, threads: int | None = None
+) -> Detector:
+    """The detector of this name; options left out keep the detector's own defaults."""
+    from vultus.detect import load_detector
+
+    options: dict[str, Any] = {"min_face_px": min_face_px, "min_score": min_score}
+    return load_detector(
+        name, threads=threads, **{key: value for key, value in options.items() if value is not None}
+    )
+
+
+def make_recognizer(
+    *,
+    gallery: Path | None = None,
+    detector: str = "mtcnn",
+    embedder: str | None = None,
+    min_similarity: float | None = None,
+    threads: int | None = None,
+) -> FaceRecognizer:
+    """A recognizer from options; `gallery` None makes one without a gallery."""
+    from vultus.embed import DEFAULT_EMBEDDER, load_embedder
+    from vultus.pipeline import FaceRecognizer
+
+    return FaceRecognizer(
+        gallery,
+        detector=make_detector(detector, threads=threads),
+        embedder=load_embedder(embedder or DEFAULT_EMBEDDER, threads=threads),
+        min_similarity=min_similarity,
+    )
+
+
+def open_gallery(given: Path | None, *, salvage: bool = False) -> SqliteGallery:
+    """The gallery's file, which must exist, opened with whatever contract it has."""
+    from vultus.errors import GalleryError
+    from vultus.gallery import SqliteGallery
+
+    path = gallery_path(given)
+    if not path.exists():
+        raise GalleryError(
+            f"there is no gallery at {path}: enrol somebody first (vultus enrol), or name another file (--gallery)"
+        )
+    return SqliteGallery(path, salvage=salvage)
+
+
+class Pictures:
+    """Where annotated pictures go: one file for one image, else a folder in which no name is used twice."""
+
+    def __init__(self, target: Path, *, is_single: bool) -> None:
+        self._target = target
+        self._is_file = is_single and target.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp"}
+        self._used: set[str] = set()
+
+    def write(self, source: str, image: Image, faces: Detections, labels: list[str] | None = None) -> Path:
+        """Draw the faces and write the picture.
+
+        Returns:
+            The file that was written.
+        """
+        from vultus.draw import annotate
+        from vultus.image import save_image
+
+        path = self._target if self._is_file else self._target / self._free_name(Path(source).stem)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_image(annotate(image, faces, labels=labels), path)
+        return path
+
+    def _free_name(self, stem: str) -> str:
+        name, count = f"{stem}.png", 2
+        while name in self._used:
+            name, count = f"{stem}-{count}.png", count + 1
+        self._used.add(name)
+        return name

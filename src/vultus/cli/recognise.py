@@ -1,0 +1,209 @@
+"""`vultus enrol` and `identify`: people in, names out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vultus.cli import options
+from vultus.cli.images import Run, find_images, report, stderr
+from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
+from vultus.cli.parts import Pictures, gallery_path, make_recognizer
+from vultus.errors import InputError, VultusError
+from vultus.types import FaceChoice, Image, Recognition
+
+
+def enrol(
+    name: Annotated[
+        str | None, typer.Argument(help="The person's name (not with --from-folder).", show_default=False)
+    ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[IMAGE]...", help="Photos of this person.", show_default=False),
+    ] = None,
+    from_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-folder", metavar="DIR", help="Enrol a folder with one sub-folder of photos per person."
+        ),
+    ] = None,
+    metadata: Annotated[
+        str | None, typer.Option("--metadata", metavar="JSON", help="A JSON object to store with the person.")
+    ] = None,
+    faces: options.Faces = FaceChoice.ONLY,
+    min_face_px: Annotated[float, typer.Option("--min-face-px", min=1, help="Refuse smaller faces.")] = 40.0,
+    force: Annotated[bool, typer.Option("--force", help="Enrol in spite of failed checks.")] = False,
+    gallery: options.GalleryFile = None,
+    detector: options.DetectorName = "mtcnn",
+    embedder: options.EmbedderName = None,
+    min_similarity: options.MinSimilarity = None,
+    as_json: options.Json = False,
+) -> None:
+    """Add people to the gallery. All photos of a person are added, or none.
+
+    Example: vultus enrol "Eileen Collins" eileen-1.jpg eileen-2.jpg
+
+    Example: vultus enrol --from-folder people/ --faces largest
+    """
+    from vultus.pipeline import Enrolment, EnrolmentPolicy
+
+    people = _people_to_enrol(name, images, from_folder)
+    extra = _parse_metadata(metadata)
+    recognizer = make_recognizer(
+        gallery=gallery_path(gallery), detector=detector, embedder=embedder, min_similarity=min_similarity
+    )
+    policy = EnrolmentPolicy(faces=faces, min_face_px=min_face_px, force=force)
+    done: list[Enrolment] = []
+    failures: list[VultusError] = []
+    for person, photos in people.items():
+        try:
+            enrolment = recognizer.enrol(person, photos, metadata=extra, policy=policy)
+        except VultusError as error:
+            failures.append(error)
+            report(person, error)
+            continue
+        done.append(enrolment)
+        for warning in enrolment.warnings:
+            stderr.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+    rows = [_enrolment_fields(one) for one in done]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        headings = {
+            "name": "enrolled",
+            "photos": "photos",
+            "quality": "lowest quality",
+            "templates": "templates now",
+        }
+        print_table(rows, columns=headings | {"id": "id"})
+    if failures:
+        raise typer.Exit(failures[0].exit_code)
+
+
+def _enrolment_fields(enrolment: Any) -> dict[str, Any]:
+    return {
+        "id": enrolment.identity.id,
+        "name": enrolment.identity.name,
+        "photos": len(enrolment.faces),
+        "quality": round(min(quality.score for quality in enrolment.qualities), 3),
+        "templates": enrolment.identity.template_count,
+        "warnings": list(enrolment.warnings),
+    }
+
+
+def _people_to_enrol(name: str | None, images: list[str] | None, folder: Path | None) -> dict[str, list[str]]:
+    if folder is None:
+        if not name or not images:
+            raise InputError(
+                "give a name and at least one photo (vultus enrol NAME IMAGE...), or --from-folder DIR"
+            )
+        return {name: list(find_images(images))}
+    if name:
+        raise InputError("--from-folder takes the names from its sub-folders: leave NAME and IMAGE out")
+    if not folder.is_dir():
+        raise InputError(
+            f"--from-folder wants a folder with one sub-folder per person; {folder} is no folder"
+        )
+    people = {
+        person.name: photos
+        for person in sorted(folder.iterdir())
+        if person.is_dir() and (photos := list(find_images([str(person)])))
+    }
+    if not people:
+        raise InputError(f"{folder} has no sub-folder with photos: expected {folder}/NAME/photo.jpg")
+    return people
+
+
+def _parse_metadata(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--metadata is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f'--metadata must be a JSON object such as \'{{"team": "blue"}}\', got {text}')
+    return value
+
+
+def identify(
+    images: options.Images,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates to list for each face.")] = 1,
+    min_similarity: options.MinSimilarity = None,
+    draw: options.Draw = None,
+    gallery: options.GalleryFile = None,
+    detector: options.DetectorName = "mtcnn",
+    embedder: options.EmbedderName = None,
+    as_json: options.Json = False,
+    as_csv: options.Csv = False,
+) -> None:
+    """Say who is in images.
+
+    The answers "no face", "unknown" and a name are three different things.
+
+    Example: vultus identify party.jpg --draw named.png
+
+    Example: vultus identify photos/ --top-k 3 --json
+    """
+    from vultus.cli.parts import open_gallery
+    from vultus.image import load_image
+
+    one_format(as_json=as_json, as_csv=as_csv)
+    open_gallery(gallery).close()  # says so, rather than make an empty one, where there is none
+    recognizer = make_recognizer(
+        gallery=gallery_path(gallery), detector=detector, embedder=embedder, min_similarity=min_similarity
+    )
+    run = Run(images, doing="Identifying")
+    pictures = Pictures(draw, is_single=len(run.paths) == 1) if draw else None
+
+    def process(path: str) -> Recognition:
+        image: Image = load_image(path)
+        result = recognizer.identify(image, top_k=top_k)
+        if pictures:
+            pictures.write(path, image, result.faces, [_label(match) for match in result.matches])
+        return result
+
+    results = list(run.each(process))
+    if as_json:
+        print_json([{"image": path} | _recognition_fields(result) for path, result in results])
+    else:
+        rows = [row for path, result in results for row in _rows(path, result)]
+        names = ["image", "face", "answer", "name", "similarity", "min_similarity", "box", "candidates"]
+        if as_csv:
+            print_csv(rows, columns=names[:-1])
+        else:
+            shown = names if top_k > 1 else names[:-1]
+            print_table(rows, columns={key: key.replace("min_similarity", "threshold") for key in shown})
+    run.finish()
+
+
+def _label(match: Any) -> str:
+    similarity = f" {match.best.similarity:.2f}" if match.best else ""
+    return f"{match.name or 'unknown'}{similarity}"
+
+
+def _recognition_fields(result: Recognition) -> dict[str, Any]:
+    faces = [
+        face_fields(face) | match_fields(match)
+        for face, match in zip(result.faces, result.matches, strict=True)
+    ]
+    return {"answer": str(result.answer), "faces": faces}
+
+
+def _rows(path: str, result: Recognition) -> list[dict[str, Any]]:
+    if not result.matches:
+        return [{"image": path, "answer": str(result.answer)}]
+    return [
+        {
+            "image": path,
+            "face": i,
+            "answer": str(match.answer),
+            "name": match.name,
+            "similarity": match.best.similarity if match.best else None,
+            "min_similarity": match.min_similarity,
+            "box": " ".join(str(round(float(value))) for value in face.boxes[0]),
+            "candidates": ", ".join(f"{one.name} {one.similarity:.3f}" for one in match.candidates),
+        }
+        for i, (face, match) in enumerate(zip(result.faces, result.matches, strict=True))
+    ]
