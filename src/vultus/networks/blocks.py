@@ -1,0 +1,71 @@
+"""Building blocks that several networks share: convolution, batch norm, activation; He's initialisation."""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from torch import nn
+
+from vultus.errors import InputError
+
+Activation: TypeAlias = Literal["relu", "relu6", "leaky_relu", "prelu", "silu", "hardswish", "none"]
+
+LEAKY_RELU_SLOPE = 0.1
+LAYERS: dict[str, Callable[[int], nn.Module]] = {
+    "relu": lambda _: nn.ReLU(),
+    "relu6": lambda _: nn.ReLU6(),
+    "leaky_relu": lambda _: nn.LeakyReLU(LEAKY_RELU_SLOPE),
+    "prelu": nn.PReLU,
+    "silu": lambda _: nn.SiLU(),
+    "hardswish": lambda _: nn.Hardswish(),
+    "none": lambda _: nn.Identity(),
+}
+
+
+def activation_layer(name: Activation, channels: int) -> nn.Module:
+    """A new activation layer; `none` is the identity.
+
+    Args:
+        name: which one; `leaky_relu` has slope 0.1, `prelu` learns one slope per channel, starting at 0.25.
+        channels: how many channels the layer sees.
+
+    Raises:
+        InputError: no such activation.
+    """
+    if name not in LAYERS:
+        raise InputError(f"unknown activation {name!r}; choose one of {', '.join(LAYERS)}")
+    return LAYERS[name](channels)
+
+
+def conv_bn_act(
+    in_channels: int,
+    out_channels: int,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    groups: int = 1,
+    activation: Activation = "relu",
+) -> nn.Sequential:
+    """Convolution without bias, batch norm, activation: state-dict keys `0`, `1` and, with PReLU, `2`.
+
+    Padded by half the kernel: a side of n pixels becomes ceil(n / stride).
+    """
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out_channels),
+        activation_layer(activation, out_channels),
+    )
+
+
+def init_he_normal(network: nn.Module) -> None:
+    """Give every convolution weights from N(0, 2 / fan_out) and every batch norm the identity.
+
+    He, Zhang, Ren, Sun: Delving deep into rectifiers. ICCV 2015, eq. 14. https://arxiv.org/abs/1502.01852
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
