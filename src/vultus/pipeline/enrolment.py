@@ -58,8 +58,8 @@ def choose_face(
     """
     if len(faces) == 0:
         raise FaceCountError(
-            f"no face found in {source}; expected one. Use a sharp, upright photo in which the face is at least "
-            "40 pixels wide, or lower min_face_px of the detector",
+            f"no face found in {source}; expected one. Use a sharp, upright photo in which the face is "
+            "at least 40 pixels wide, or lower min_face_px of the detector",
             face_count=0,
         )
     if len(faces) == 1:
@@ -136,16 +136,14 @@ def check_against_gallery(
     known = next((person for person in gallery.people() if person.name == name), None)
     if known is not None:
         check_same_person(known, templates, gallery.templates(known.id), min_similarity=min_similarity)
-    warnings = []
     probes = np.stack([template.embedding for template in templates])
-    for template, candidates in zip(templates, gallery.search(probes), strict=True):
-        for candidate in candidates:
-            if candidate.name != name and candidate.similarity >= min_similarity:
-                warnings.append(
-                    f"{template.source or 'this face'} also looks like '{candidate.name}': similarity "
-                    f"{candidate.similarity:.3f}, threshold {min_similarity:.3f}. The same person under two names?"
-                )
-    return warnings
+    return [
+        f"{template.source or 'this face'} also looks like '{candidate.name}': similarity "
+        f"{candidate.similarity:.3f}, threshold {min_similarity:.3f}. The same person under two names?"
+        for template, candidates in zip(templates, gallery.search(probes), strict=True)
+        for candidate in candidates
+        if candidate.name != name and candidate.similarity >= min_similarity
+    ]
 
 
 def check_same_person(
@@ -162,9 +160,10 @@ def check_same_person(
     for template in templates:
         similarity = float((old @ template.embedding).max())
         if similarity < min_similarity:
+            photo = template.source or "this photo"
             raise GalleryError(
-                f"'{known.name}' is enrolled already and looks different from {template.source or 'this photo'}: "
-                f"similarity {similarity:.3f}, needed {min_similarity:.3f}. Use another name, or force it"
+                f"'{known.name}' is enrolled already and looks different from {photo}: similarity "
+                f"{similarity:.3f}, needed {min_similarity:.3f}. Use another name, or force it"
             )
 
 
@@ -185,6 +184,7 @@ def check_one_person(templates: Sequence[Template], *, min_similarity: float) ->
     worst = int(closest.argmin())
     if closest[worst] < min_similarity:
         raise InputError(
-            f"the photos do not show one person: {templates[worst].source or f'photo {worst + 1}'} resembles none of "
-            f"the others (best similarity {closest[worst]:.3f}, needed {min_similarity:.3f}). Remove it, or force it"
+            f"the photos do not show one person: {templates[worst].source or f'photo {worst + 1}'} resembles "
+            f"none of the others (best similarity {closest[worst]:.3f}, needed {min_similarity:.3f}). "
+            "Remove it, or force it"
         )

@@ -27,8 +27,8 @@ from vultus.types import Detections, FaceChoice, Recognition, Verification
 class FaceRecognizer:
     """Detects, embeds, verifies, enrols and identifies, with parts that fit each other.
 
-    Every method takes images as `vultus.load_image` does: a path, bytes, an open file or an RGB array. Safe to
-    call from several threads.
+    Every method takes images as `vultus.load_image` does: a path, bytes, an open file or an RGB array.
+    Safe to call from several threads.
 
     Example:
         >>> recognizer = FaceRecognizer("people.db")
