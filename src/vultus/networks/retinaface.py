@@ -11,11 +11,11 @@
 The network ends at raw outputs: `vultus.geometry.anchors` has the anchors and the meaning of the deltas.
 
 Layout and state-dict keys are those of the public PyTorch port whose mobilenet0.25 weights everybody uses, so
-that they load strictly. Differs from the paper, as these weights do: P3 to P5 instead of P2 to P6, no deformable
-convolutions, no dense 3-D branch. Checkpoints of one layout differ in activation, anchor sides and channel order
-*with identical keys*, and the wrong choice raises nothing: all three stand in `RetinaFaceConfig`.
-The paper does not give an initialisation: He's normal one for trunk, FPN and SSH; N(0, 0.01^2) for the heads, as
-in RetinaNet.
+that they load strictly. Differs from the paper, as these weights do: P3 to P5 instead of P2 to P6, no
+deformable convolutions, no dense 3-D branch. Checkpoints of one layout differ in activation, anchor sides and
+channel order *with identical keys*, and the wrong choice raises nothing: all three stand in
+`RetinaFaceConfig`. The paper does not give an initialisation: He's normal one for trunk, FPN and SSH;
+N(0, 0.01^2) for the heads, as in RetinaNet.
 
 Deng, Guo, Ververas, Kotsia, Zafeiriou: RetinaFace. CVPR 2020. https://arxiv.org/abs/1905.00641
 Najibi, Samangouei, Chellappa, Davis: SSH. ICCV 2017. https://arxiv.org/abs/1708.03979
