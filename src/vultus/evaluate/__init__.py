@@ -1,0 +1,67 @@
+"""Measuring the pipeline on labelled images, by the field's protocols: NumPy, no torch."""
+
+from vultus.evaluate.curves import (
+    EqualError,
+    Roc,
+    TarAtFar,
+    equal_error,
+    roc,
+    tar_at_far,
+    threshold_at_fmr,
+)
+from vultus.evaluate.intervals import Interval, bootstrap_over_people, wilson
+from vultus.evaluate.lfw import PairsResult, evaluate_pairs
+from vultus.evaluate.one_face import EmbeddedImages, embed_images
+from vultus.evaluate.pairs import Pairs, read_pairs
+from vultus.evaluate.people import (
+    PeopleImages,
+    ThresholdRates,
+    find_people,
+    genuine_similarities,
+    impostor_similarities,
+    rates_at,
+    rates_at_fmr,
+)
+from vultus.evaluate.report import Provenance, Report
+from vultus.evaluate.verification import (
+    Fold,
+    ScoredPairs,
+    VerificationResult,
+    best_threshold,
+    fold_accuracies,
+    verification,
+)
+
+__all__ = [
+    "EmbeddedImages",
+    "EqualError",
+    "Fold",
+    "Interval",
+    "Pairs",
+    "PairsResult",
+    "PeopleImages",
+    "Provenance",
+    "Report",
+    "Roc",
+    "ScoredPairs",
+    "TarAtFar",
+    "ThresholdRates",
+    "VerificationResult",
+    "best_threshold",
+    "bootstrap_over_people",
+    "embed_images",
+    "equal_error",
+    "evaluate_pairs",
+    "find_people",
+    "fold_accuracies",
+    "genuine_similarities",
+    "impostor_similarities",
+    "rates_at",
+    "rates_at_fmr",
+    "read_pairs",
+    "roc",
+    "tar_at_far",
+    "threshold_at_fmr",
+    "verification",
+    "wilson",
+]
