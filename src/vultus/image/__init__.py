@@ -1,0 +1,15 @@
+"""Any picture in, upright RGB out; and back into a file."""
+
+from vultus.image.load import DEFAULT_MAX_PIXELS, decode_png, load_image
+from vultus.image.save import encode_png, replace_file, save_image
+from vultus.image.source import ImageSource
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "ImageSource",
+    "decode_png",
+    "encode_png",
+    "load_image",
+    "replace_file",
+    "save_image",
+]
