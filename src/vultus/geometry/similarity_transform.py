@@ -13,7 +13,7 @@ answer is a division:
     T(z) = a z + b,  as a matrix  [ Re a  -Im a  Re b ]
                                   [ Im a   Re a  Im b ]
 
-Multiplying by a complex number cannot mirror the plane, so the sign matrix S of eq. 39 and 43 has nothing left
+Multiplying by a complex number cannot mirror the plane: the sign matrix S of eq. 39 and 43 has nothing left
 to do.
 
 Umeyama: Least-squares estimation of transformation parameters between two point patterns. IEEE TPAMI 1991.
