@@ -133,7 +133,7 @@ def check_against_gallery(
     Raises:
         GalleryError: the name is taken, by somebody who looks different.
     """
-    known = next((person for person in gallery.people() if person.name == name), None)
+    known = _person_named(name, gallery)
     if known is not None:
         check_same_person(known, templates, gallery.templates(known.id), min_similarity=min_similarity)
     probes = np.stack([template.embedding for template in templates])
@@ -142,8 +142,15 @@ def check_against_gallery(
         f"{candidate.similarity:.3f}, threshold {min_similarity:.3f}. The same person under two names?"
         for template, candidates in zip(templates, gallery.search(probes), strict=True)
         for candidate in candidates
-        if candidate.name != name and candidate.similarity >= min_similarity
+        if candidate.similarity >= min_similarity and (known is None or candidate.id != known.id)
     ]
+
+
+def _person_named(name: str, gallery: Gallery) -> Identity | None:
+    try:
+        return gallery.find(name)
+    except GalleryError:  # nobody is called so yet
+        return None
 
 
 def check_same_person(
