@@ -43,6 +43,7 @@ def pairs(
     pairs_list: Annotated[
         Path, typer.Argument(metavar="PAIRS.txt", help="The list of pairs, in the format of LFW's view 2.")
     ],
+    *,
     images: Annotated[
         Path,
         typer.Option("--images", metavar="DIR", help="The folder with one sub-folder of images per person."),
@@ -82,6 +83,7 @@ def people(
     images: Annotated[
         Path, typer.Argument(metavar="DIR", help="The folder with one sub-folder of images per person.")
     ],
+    *,
     fmr: Annotated[
         list[float] | None,
         typer.Option(

@@ -3,16 +3,22 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-import onnxruntime
-
 import vultus
+
+LIBRARIES = (
+    "numpy",
+    "opencv-python-headless",
+    "onnxruntime",
+    "onnxruntime-gpu",
+)  # those that decide the numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,8 @@ class Provenance:
             command=command,
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-            versions={
-                "vultus": vultus.__version__,
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "onnxruntime": onnxruntime.__version__,
-            },
+            versions={"vultus": vultus.__version__, "python": platform.python_version()}
+            | _installed(LIBRARIES),
         )
 
 
@@ -89,6 +91,14 @@ class Report:
         json_path.write_text(self.to_json() + "\n", encoding="utf-8")
         markdown_path.write_text(self.to_markdown(), encoding="utf-8")
         return json_path, markdown_path
+
+
+def _installed(distributions: Iterable[str]) -> dict[str, str]:
+    versions = {}
+    for name in distributions:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _table(rows: Mapping[str, str]) -> str:
