@@ -220,12 +220,16 @@ class Metric:
     """A published figure: not ours, and comparable only inside one protocol.
 
     Attributes:
-        protocol: data set, split and what was varied, such as "WIDER FACE val hard, original size".
-        percent: accuracy or average precision.
+        benchmark: the data set, such as "LFW" or "WIDER FACE val".
+        percent: accuracy; on WIDER FACE average precision.
+        subset: of the benchmark, such as "hard".
+        protocol: what else decides the figure, such as "original size".
     """
 
-    protocol: str
+    benchmark: str
     percent: float
+    subset: str = ""
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Face detectors: data only."""
 
-from typing import Final, Literal
+from typing import Final
 
 from vultus.weights.description import (
     DistributionFile,
@@ -52,12 +52,8 @@ _MTCNN_CAUTION: Final = "the publisher states MIT; the data sets' own terms are 
 
 def _wider(easy: float, medium: float, hard: float, *, scale: str) -> tuple[Metric, ...]:
     """Average precision on the WIDER FACE validation set, in percent."""
-    parts: tuple[tuple[Literal["easy", "medium", "hard"], float], ...] = (
-        ("easy", easy),
-        ("medium", medium),
-        ("hard", hard),
-    )
-    return tuple(Metric(f"WIDER FACE val {part}, {scale}", percent) for part, percent in parts)
+    parts = {"easy": easy, "medium": medium, "hard": hard}
+    return tuple(Metric("WIDER FACE val", percent, part, scale) for part, percent in parts.items())
 
 
 ENTRIES: Final = (

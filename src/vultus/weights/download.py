@@ -1,13 +1,14 @@
 """Downloading one file: whole, verified, put in place in one step, by one process at a time.
 
 The bytes go to a `.part` file beside the target, moved over it once it has the published SHA-256: a reader
-sees what was there before or the right file, nothing between. A connection that breaks is tried again from the
-start. A process that finds the lock taken waits, then uses what the other has fetched.
+sees what was there before or the right file, nothing between. A connection that breaks is tried again from
+the start. A process that finds the lock taken waits, then uses what the other has fetched.
 """
 
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,11 +23,19 @@ from vultus.errors import ChecksumError, WeightsError
 from vultus.weights.environment import is_offline
 
 TIMEOUT_S: Final = 30.0  # without one byte from the server
-PAUSES_S: Final = (1.0, 2.0)  # before the second and the third attempt
+PAUSES_S: Final = (1.0, 2.0)  # three attempts
 _CHUNK_BYTES: Final = 1 << 16
 
 
-def fetch(url: str, path: Path, *, sha256: str, replace: bool = False, timeout_s: float = TIMEOUT_S) -> None:
+def fetch(
+    url: str,
+    path: Path,
+    *,
+    sha256: str,
+    replace: bool = False,
+    timeout_s: float = TIMEOUT_S,
+    pauses_s: Sequence[float] = PAUSES_S,
+) -> None:
     """Bring the file at `url` to `path`, unless it is there already.
 
     Args:
@@ -34,7 +43,8 @@ def fetch(url: str, path: Path, *, sha256: str, replace: bool = False, timeout_s
         path: the target; its folder is made.
         sha256: what the bytes must be.
         replace: fetch even if the target exists; it stays as it is until the new bytes are verified.
-        timeout_s: give up when the server sends nothing for so long.
+        timeout_s: give up an attempt when the server sends nothing for so long.
+        pauses_s: how long to wait before each further attempt.
 
     Raises:
         WeightsError: offline, no such file, no connection, or the folder is not writable. The message says
@@ -49,7 +59,7 @@ def fetch(url: str, path: Path, *, sha256: str, replace: bool = False, timeout_s
         # No time limit: whoever holds the lock gives up after timeout_s, and the system frees it if they die.
         with FileLock(path.with_name(f".{path.name}.lock")):
             if replace or not path.exists():
-                _fetch_with_retries(url, path, sha256=sha256, timeout_s=timeout_s)
+                _fetch_with_retries(url, path, sha256=sha256, timeout_s=timeout_s, pauses_s=pauses_s)
     except requests.RequestException as error:
         raise WeightsError(f"cannot download {path.name} from {url}: {error}. {by_hand}") from error
     except OSError as error:
@@ -59,11 +69,15 @@ def fetch(url: str, path: Path, *, sha256: str, replace: bool = False, timeout_s
         ) from error
 
 
-def _fetch_with_retries(url: str, path: Path, *, sha256: str, timeout_s: float) -> None:
-    for pause_s in (*PAUSES_S, None):
+def _fetch_with_retries(
+    url: str, path: Path, *, sha256: str, timeout_s: float, pauses_s: Sequence[float]
+) -> None:
+    for pause_s in (*pauses_s, None):
         try:
             _fetch_once(url, path, sha256=sha256, timeout_s=timeout_s)
         except requests.RequestException as error:
+            if error.response is not None:
+                error.response.close()  # pooch leaves a refused request's connection open
             if pause_s is None or not _may_pass(error):
                 raise
             time.sleep(pause_s)

