@@ -27,11 +27,18 @@ RETINAFACE_STRIDES = (8, 16, 32)
 RETINAFACE_MIN_SIZES = ((16, 32), (64, 128), (256, 512))  # anchor sides in pixels, by stride
 RETINAFACE_VARIANCES = (0.1, 0.2)
 
-# Anchor width and height in pixels, by stride (8, 16, 32): those of the public YOLOv5-Face weights.
+# Widths and heights in pixels, by stride (8, 16, 32): those of the public YOLOv5-Face weights.
 YOLOV5_FACE_ANCHORS = (
     ((4, 5), (8, 10), (13, 16)),
     ((23, 29), (43, 55), (73, 105)),
     ((146, 217), (231, 300), (335, 433)),
+)
+# For strides 8 to 64, ours: heights in equal ratios from 5 to 500, faces being about 0.8 as wide as high.
+YOLOV5_FACE_P6_ANCHORS = (
+    ((4, 5), (6, 8), (9, 12)),
+    ((14, 18), (21, 27), (32, 41)),
+    ((49, 62), (75, 94), (114, 142)),
+    ((173, 216), (262, 328), (400, 500)),
 )
 
 
