@@ -5,8 +5,8 @@ Some public networks exist only as ONNX files, in which each batch norm is folde
     W' = W gamma / sigma      b' = beta - mu gamma / sigma
 
 The convolutions of the file and of the module are matched in the order of computation. The folded weight goes
-into the convolution; the folded bias into the batch norm, whose statistics become those of a new one and whose
-gamma undoes its epsilon. So the network computes the same, and can be trained further.
+into the convolution; the folded bias into the batch norm, whose statistics become those of a new one and
+whose gamma undoes its epsilon. So the network computes the same, and can be trained further.
 """
 
 import math
