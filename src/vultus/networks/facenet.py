@@ -25,11 +25,7 @@ from torch import Tensor, nn
 
 from vultus.errors import InputError
 from vultus.networks.embedding import Feature, widen
-from vultus.networks.inception_resnet_v1 import (
-    BATCH_NORM_EPS,
-    TRUNK_CHANNELS,
-    inception_resnet_v1_trunk,
-)
+from vultus.networks.inception_resnet_v1 import BATCH_NORM_EPS, TRUNK_CHANNELS, InceptionResNetV1Trunk
 from vultus.networks.mobilenet_v1 import MobileNetV1
 from vultus.networks.variant import Variant
 
@@ -140,7 +136,7 @@ def _trunk(backbone: Backbone, width: float) -> tuple[nn.Module, int]:
         raise InputError(f"backbone must be one of {', '.join(get_args(Backbone))}, got {backbone!r}")
     if width != 1.0:
         raise InputError(f"inception-resnet-v1 has no width multiplier, got width {width}")
-    return inception_resnet_v1_trunk(), TRUNK_CHANNELS
+    return InceptionResNetV1Trunk(), TRUNK_CHANNELS
 
 
 VARIANTS: Mapping[str, Variant] = {

@@ -95,7 +95,7 @@ class InceptionResNetV1(nn.Module):
 
     def forward_feature(self, images: Tensor) -> Feature:
         """(N, 3, H, W) images to (N, D) before and after the L2 layer."""
-        check_size(images)
+        _check_size(images)
         maps = images
         for name in self._stage_names:
             maps = self.get_submodule(name)(maps)
@@ -103,19 +103,28 @@ class InceptionResNetV1(nn.Module):
         return Feature.of(self.last_bn(widen(self.last_linear(pooled))))
 
 
-def inception_resnet_v1_trunk() -> nn.Sequential:
-    """The convolutional part alone: (N, 3, H, W) images to (N, 1792, h, w) maps; the keys stay the same."""
-    trunk = nn.Sequential(_stages())
-    trunk.apply(_initialise)
-    return trunk
+class InceptionResNetV1Trunk(nn.Sequential):
+    """The convolutional part alone, with the same keys."""
+
+    def __init__(self) -> None:
+        super().__init__(_stages())
+        self.apply(_initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) images to (N, 1792, h, w) maps.
+
+        Raises:
+            ShapeError: the images are smaller than 75 x 75.
+        """
+        _check_size(images)
+        maps = images
+        for stage in self:
+            maps = stage(maps)
+        return maps
 
 
-def check_size(images: Tensor) -> None:
-    """Refuse images that shrink to nothing on the way.
-
-    Raises:
-        ShapeError: a side is below 75 pixels.
-    """
+def _check_size(images: Tensor) -> None:
+    """Refuse images that shrink to nothing on the way."""
     if min(images.shape[-2:]) < MIN_SIDE_PX:
         raise ShapeError(
             f"Inception-ResNet-V1 needs images of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels, "
