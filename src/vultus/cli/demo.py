@@ -23,7 +23,7 @@ def demo(
 ) -> None:
     """Enrol a person from a photo, and find them again in a changed copy.
 
-    The photo is NASA's portrait of the astronaut Eileen Collins (public domain), from the scikit-image package.
+    The photo is NASA's portrait of the astronaut Eileen Collins (public domain); it comes with scikit-image.
 
     Example: vultus demo --output pictures/
     """
@@ -41,7 +41,7 @@ def demo(
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         recognizer = FaceRecognizer(Path(folder) / "people.db")
-        enrolled = recognizer.enrol(PERSON, portrait)
+        recognizer.enrol(PERSON, portrait)
         for title, image in probes.items():
             result = recognizer.identify(image)
             names = [name or "unknown" for name in result.names]
@@ -60,14 +60,12 @@ def demo(
         recognizer.gallery.close()
     seconds = round(time.perf_counter() - started, 2)
     if as_json:
-        print_json(
-            {"enrolled": PERSON, "quality": enrolled.qualities[0].score, "probes": rows, "seconds": seconds}
-        )
+        print_json({"enrolled": PERSON, "probes": rows, "seconds": seconds})
         return
     headings = {key: key for key in ("probe", "answer", "name", "similarity", "threshold", "picture")}
     print_table(rows, columns=headings, title=f"Enrolled {PERSON} from one photo; then asked who this is:")
     typer.echo(
-        f"{seconds} s, including loading the networks. Next: vultus enrol NAME PHOTO...; vultus identify PHOTO"
+        f"{seconds} s, with loading the networks. Next: vultus enrol NAME PHOTO; vultus identify PHOTO"
     )
 
 

@@ -23,6 +23,7 @@ MAX_PIXELS = 50_000_000
 
 def detect(
     images: options.Images,
+    *,
     detector: options.DetectorName = "mtcnn",
     min_face_px: options.MinFacePx = None,
     min_score: options.MinScore = None,
@@ -91,6 +92,7 @@ def _print_faces(found: list[tuple[str, Detections]]) -> None:
 
 def align(
     images: options.Images,
+    *,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the crops (PNG).")
     ],
@@ -143,6 +145,7 @@ def align(
 
 def embed(
     images: options.Images,
+    *,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -164,13 +167,12 @@ def embed(
     one_format(as_json=as_json, as_csv=as_csv)
     recognizer = make_recognizer(detector=detector, embedder=embedder, threads=threads)
     run = Run(images, doing="Embedding")
-    rows: list[dict[str, Any]] = []
-    for path, one in run.each(recognizer.embed):
-        for i, face in enumerate(one.faces):
-            if one.usable[i]:
-                rows.append(
-                    {"image": path, "face": i} | face_fields(face) | {"embedding": one.embeddings[i].tolist()}
-                )
+    rows = [
+        {"image": path, "face": i} | face_fields(face) | {"embedding": one.embeddings[i].tolist()}
+        for path, one in run.each(recognizer.embed)
+        for i, face in enumerate(one.faces)
+        if one.usable[i]
+    ]
     if output:
         _save_embeddings(output, rows, contract=recognizer.embedder.contract)
     if as_json:
@@ -182,17 +184,9 @@ def embed(
         print_csv(flat, columns=["image", "face", "score", *names])
     else:
         short = [row | {"size": len(row["embedding"]), "start": _start_of(row["embedding"])} for row in rows]
-        print_table(
-            short,
-            columns={
-                "image": "image",
-                "face": "face",
-                "score": "score",
-                "size": "dimensions",
-                "start": "embedding",
-            },
-            title=f"contract {recognizer.embedder.contract}",
-        )
+        headings = {"image": "image", "face": "face", "score": "score", "size": "dimensions"}
+        title = f"contract {recognizer.embedder.contract}"
+        print_table(short, columns=headings | {"start": "embedding"}, title=title)
     run.finish()
 
 
@@ -219,6 +213,7 @@ def _save_embeddings(file: Path, rows: list[dict[str, Any]], *, contract: str) -
 def verify(
     first: Annotated[str, typer.Argument(help="A photo with one face.", show_default=False)],
     second: Annotated[str, typer.Argument(help="Another.", show_default=False)],
+    *,
     faces: options.Faces = FaceChoice.ONLY,
     min_similarity: options.MinSimilarity = None,
     detector: options.DetectorName = "mtcnn",

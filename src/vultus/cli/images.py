@@ -13,15 +13,21 @@ from rich.text import Text
 
 from vultus.errors import ImageError, VultusError
 
-SUFFIXES = frozenset(
-    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .jp2 .mpo .pbm .pgm .png .ppm .tif .tiff .webp".split()
-)
+SUFFIXES = {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".mpo"} | {
+    ".pbm",
+    ".pgm",
+    ".png",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".webp",
+}
 T = TypeVar("T")
 stderr = Console(stderr=True, soft_wrap=True)
 
 
 def find_images(sources: Iterable[str]) -> Iterator[str]:
-    """The paths that the arguments mean, in a stable order: folders recursively, globs, `-` for standard input.
+    """The paths that are meant, in a stable order: folders recursively, globs, `-` for standard input.
 
     A path that does not exist is passed on, so that reading it gives the error that names it.
     """
@@ -36,13 +42,14 @@ def find_images(sources: Iterable[str]) -> Iterator[str]:
                 if file.suffix.lower() in SUFFIXES and file.is_file()
             )
         elif glob.has_magic(source) and not path.exists():
-            yield from sorted(file for file in glob.glob(source, recursive=True) if Path(file).is_file())
+            matches = glob.glob(source, recursive=True)  # noqa: PTH207  Path.glob refuses absolute patterns
+            yield from sorted(file for file in matches if Path(file).is_file())
         else:
             yield source
 
 
 class Run:
-    """One command's walk over many images: progress on the terminal, failures reported, skipped and remembered.
+    """One command's walk over many images: shows progress; reports, skips and remembers failures.
 
     Example:
         >>> run = Run(["photos/"], doing="Detecting")

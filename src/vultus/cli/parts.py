@@ -64,7 +64,7 @@ def open_gallery(given: Path | None, *, salvage: bool = False) -> SqliteGallery:
     path = gallery_path(given)
     if not path.exists():
         raise GalleryError(
-            f"there is no gallery at {path}: enrol somebody first (vultus enrol), or name another file (--gallery)"
+            f"there is no gallery at {path}: enrol somebody first (vultus enrol), or name another (--gallery)"
         )
     return SqliteGallery(path, salvage=salvage)
 

@@ -22,6 +22,7 @@ def enrol(
         list[str] | None,
         typer.Argument(metavar="[IMAGE]...", help="Photos of this person.", show_default=False),
     ] = None,
+    *,
     from_folder: Annotated[
         Path | None,
         typer.Option(
@@ -129,6 +130,7 @@ def _parse_metadata(text: str | None) -> dict[str, Any] | None:
 
 def identify(
     images: options.Images,
+    *,
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates to list for each face.")] = 1,
     min_similarity: options.MinSimilarity = None,
     draw: options.Draw = None,
