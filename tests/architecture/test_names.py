@@ -81,3 +81,16 @@ def test_the_public_names_are_listed_by_dir() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = vultus.no_such_name
+
+
+def test_the_names_that_type_checkers_see_are_those_that_are_loaded() -> None:
+    """`__init__` says each name twice: under TYPE_CHECKING, and for the lazy import."""
+    tree = ast.parse((ROOT / "src" / "vultus" / "__init__.py").read_text(encoding="utf-8"))
+    imported = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vultus.")
+        for alias in node.names
+    }
+    loaded = {f"vultus.{room}.{name}" for room, names in vultus._ROOMS.items() for name in names}
+    assert imported == loaded

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vultus.errors import InputError, ShapeError
-from vultus.evaluate import equal_error, roc, tar_at_far, threshold_at_fmr
+from vultus.evaluate import carried_rates, equal_error, roc, tar_at_far, threshold_at_fmr
 
 
 def test_the_roc_counts_what_each_threshold_accepts() -> None:
@@ -96,6 +96,12 @@ def test_ten_expected_false_matches_are_enough_and_one_impostor_fewer_is_not(cou
     assert threshold_at_fmr(impostor, fmr=far) < 0.5
     with pytest.raises(InputError, match="impostor pairs cannot show"):
         threshold_at_fmr(impostor[1:], fmr=far)
+
+
+def test_the_usual_rates_are_those_that_the_impostors_carry() -> None:
+    counts = (999, 1000, 9999, 10_000, 100_000)
+    expected = [(), (1e-2,), (1e-2,), (1e-2, 1e-3), (1e-2, 1e-3, 1e-4)]
+    assert [carried_rates(count) for count in counts] == expected
 
 
 @pytest.mark.parametrize("far", [0.0, 1.0, -0.1, float("nan")])

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from vultus.errors import InputError, ShapeError
-from vultus.evaluate import find_people, genuine_similarities, impostor_similarities, rates_at, rates_at_fmr
+from vultus.evaluate import (
+    count_impostors,
+    find_people,
+    genuine_similarities,
+    impostor_similarities,
+    rates_at,
+    rates_at_fmr,
+)
 from vultus.types import Embeddings
 
 
@@ -36,6 +43,11 @@ def test_more_images_than_one_block_are_all_compared() -> None:
     embeddings, owners = random_faces(300, 2)  # 600 rows, blocks of 512
     assert len(genuine_similarities(embeddings, owners)) == 300
     assert len(impostor_similarities(embeddings, owners)) == 600 * 599 // 2 - 300
+
+
+def test_the_impostor_pairs_are_counted_without_comparing_them() -> None:
+    embeddings, owners = random_faces(9, 3)
+    assert count_impostors(owners) == len(impostor_similarities(embeddings, owners)) == 27 * 26 // 2 - 9 * 3
 
 
 def test_owners_need_not_stand_together() -> None:

@@ -51,7 +51,9 @@ def pairs(
     far: Annotated[
         list[float] | None,
         typer.Option(
-            "--far", help="Also report TAR at this false accept rate; repeatable.", show_default="0.01"
+            "--far",
+            help="Also report TAR at this false accept rate; repeatable.",
+            show_default="those of 0.01, 0.001, 0.0001 that the pairs can show",
         ),
     ] = None,
     faces: options.Faces = FaceChoice.CENTRAL,
@@ -68,13 +70,16 @@ def pairs(
 
     Example: vultus evaluate pairs lfw/pairs.txt --images lfw/images --report runs/lfw
     """
+    from vultus.evaluate.curves import carried_rates
     from vultus.evaluate.lfw import evaluate_pairs
     from vultus.evaluate.pairs import read_pairs
 
     listed = read_pairs(pairs_list)
+    n_impostors = int((~listed.is_genuine).sum())
+    _check_carries(far, n_impostors)
     pipeline = _Pipeline(detector, embedder, flip=flip, faces=faces, threads=threads)
     embedded = pipeline.embed(listed.find_images(images))
-    result = evaluate_pairs(listed, embedded, fars=far or [1e-2])
+    result = evaluate_pairs(listed, embedded, fars=far or carried_rates(n_impostors))
     _present(_pairs_report(result, pipeline.setting, pairs_list), report, as_json=as_json)
 
 
@@ -89,7 +94,7 @@ def people(
         typer.Option(
             "--fmr",
             help="Find the threshold of this false match rate; repeatable.",
-            show_default="0.001, 0.0001",
+            show_default="those of 0.01, 0.001, 0.0001 that the images can show",
         ),
     ] = None,
     min_similarity: Annotated[
@@ -116,9 +121,11 @@ def people(
 
     Example: vultus evaluate people photos-of-staff/ --fmr 1e-4
     """
-    from vultus.evaluate.people import find_people, rates_at, rates_at_fmr
+    from vultus.evaluate.curves import carried_rates
+    from vultus.evaluate.people import count_impostors, find_people, rates_at, rates_at_fmr
 
     found = find_people(images)
+    _check_carries(fmr, count_impostors(found.identity_index))
     pipeline = _Pipeline(detector, embedder, flip=flip, faces=faces, threads=threads)
     embedded = pipeline.embed(found.paths)
     rows = embedded.embeddings[embedded.has_face]
@@ -127,8 +134,16 @@ def people(
     ]
     recorded = [] if pipeline.min_similarity is None else [pipeline.min_similarity]
     rates = [rates_at(rows, owners, threshold=threshold) for threshold in min_similarity or recorded]
-    rates += [rates_at_fmr(rows, owners, fmr=rate) for rate in fmr or [1e-3, 1e-4]]
+    rates += [rates_at_fmr(rows, owners, fmr=rate) for rate in fmr or carried_rates(count_impostors(owners))]
     _present(_people_report(rates, embedded, pipeline.setting, images), report, as_json=as_json)
+
+
+def _check_carries(asked: Sequence[float] | None, n_impostors: int) -> None:
+    """Refuse an impossible rate now, not after the long work."""
+    from vultus.evaluate.curves import check_carries
+
+    for rate in asked or ():
+        check_carries(n_impostors, fmr=rate)
 
 
 class _Pipeline:

@@ -24,6 +24,7 @@ from vultus.errors import InputError, ShapeError
 from vultus.evaluate.intervals import Interval, wilson
 
 MIN_FALSE_MATCHES = 10
+USUAL_RATES = (1e-2, 1e-3, 1e-4)
 
 Scores = NDArray[np.float64]  # (N,) similarities, finite
 SortedScores = NDArray[np.floating[Any]]  # (N,) ascending, in the precision they were given in
@@ -150,6 +151,11 @@ def threshold_at_fmr(impostor: ArrayLike, *, fmr: float) -> float:
     return float(np.nextafter(highest_rejected, np.inf))
 
 
+def carried_rates(n_impostors: int) -> tuple[float, ...]:
+    """Those of the usual false match rates, 1e-2, 1e-3 and 1e-4, that this many impostor pairs can show."""
+    return tuple(rate for rate in USUAL_RATES if n_impostors >= _needed_impostors(rate))
+
+
 def check_carries(n_impostors: int, *, fmr: float) -> None:
     """Refuse to speak of a false match rate that this many impostor pairs cannot show.
 
@@ -158,13 +164,17 @@ def check_carries(n_impostors: int, *, fmr: float) -> None:
     """
     if not 0 < fmr < 1:
         raise InputError(f"a false match rate must lie in (0, 1), got {fmr}")
-    needed = ceil(MIN_FALSE_MATCHES / fmr * (1 - 1e-12))  # 10 / fmr may land a hair above a whole number
+    needed = _needed_impostors(fmr)
     if n_impostors < needed:
         raise InputError(
             f"{n_impostors:,} impostor pairs cannot show a false match rate of {fmr:g}: that takes at least "
             f"{needed:,} (ten expected false matches). Ask for {MIN_FALSE_MATCHES / n_impostors:.2g} or "
             "more, or bring more pairs."
         )
+
+
+def _needed_impostors(fmr: float) -> int:
+    return ceil(MIN_FALSE_MATCHES / fmr * (1 - 1e-12))  # 10 / fmr may land a hair above a whole number
 
 
 def _count_accepted(ascending: SortedScores, threshold: float) -> int:

@@ -87,6 +87,12 @@ def find_people(folder: Path) -> PeopleImages:
     )
 
 
+def count_impostors(identity_index: Sequence[int]) -> int:
+    """How many pairs of images of different people there are."""
+    images = np.bincount(np.asarray(identity_index, dtype=np.intp))
+    return int(images.sum() ** 2 - (images**2).sum()) // 2
+
+
 def impostor_similarities(embeddings: Embeddings, identity_index: Sequence[int]) -> FloatArray:
     """The similarity of every two embeddings of different people, each pair once.
 
