@@ -68,3 +68,6 @@ GalleryFile = Annotated[
         show_default=False,
     ),
 ]
+Salvage = Annotated[
+    bool, typer.Option("--salvage", help="Read what is intact of a damaged gallery; change nothing.")
+]

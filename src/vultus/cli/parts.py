@@ -38,7 +38,7 @@ def make_detector(
 
 def make_recognizer(
     *,
-    gallery: Path | None = None,
+    gallery: SqliteGallery | Path | None = None,
     detector: str = "mtcnn",
     embedder: str | None = None,
     min_similarity: float | None = None,

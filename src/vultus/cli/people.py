@@ -16,14 +16,18 @@ Person = Annotated[str, typer.Argument(help="The person's name or id.", show_def
 
 @app.command("list")
 def list_people(
-    gallery: options.GalleryFile = None, as_json: options.Json = False, as_csv: options.Csv = False
+    *,
+    gallery: options.GalleryFile = None,
+    salvage: options.Salvage = False,
+    as_json: options.Json = False,
+    as_csv: options.Csv = False,
 ) -> None:
     """Everybody in the gallery, by name.
 
     Example: vultus people list --json
     """
     one_format(as_json=as_json, as_csv=as_csv)
-    with open_gallery(gallery) as store:
+    with open_gallery(gallery, salvage=salvage) as store:
         rows = [_fields(person) for person in store.people()]
     if as_json:
         print_json(rows)
@@ -34,12 +38,18 @@ def list_people(
 
 
 @app.command()
-def show(person: Person, gallery: options.GalleryFile = None, as_json: options.Json = False) -> None:
+def show(
+    person: Person,
+    *,
+    gallery: options.GalleryFile = None,
+    salvage: options.Salvage = False,
+    as_json: options.Json = False,
+) -> None:
     """One person, with their templates.
 
     Example: vultus people show "Eileen Collins"
     """
-    with open_gallery(gallery) as store:
+    with open_gallery(gallery, salvage=salvage) as store:
         identity = store.find(person)
         templates = [
             {"template": i, "quality": one.quality, "source": one.source, "crop": one.crop is not None}

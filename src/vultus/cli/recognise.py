@@ -9,7 +9,7 @@ import typer
 from vultus.cli import options
 from vultus.cli.images import Run, find_images, report, stderr
 from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
-from vultus.cli.parts import Pictures, gallery_path, make_recognizer
+from vultus.cli.parts import Pictures, gallery_path, make_recognizer, open_gallery
 from vultus.errors import InputError, VultusError
 from vultus.types import FaceChoice, Image, Recognition
 
@@ -135,6 +135,7 @@ def identify(
     min_similarity: options.MinSimilarity = None,
     draw: options.Draw = None,
     gallery: options.GalleryFile = None,
+    salvage: options.Salvage = False,
     detector: options.DetectorName = "mtcnn",
     embedder: options.EmbedderName = None,
     as_json: options.Json = False,
@@ -148,13 +149,14 @@ def identify(
 
     Example: vultus identify photos/ --top-k 3 --json
     """
-    from vultus.cli.parts import open_gallery
     from vultus.image import load_image
 
     one_format(as_json=as_json, as_csv=as_csv)
-    open_gallery(gallery).close()  # says so, rather than make an empty one, where there is none
     recognizer = make_recognizer(
-        gallery=gallery_path(gallery), detector=detector, embedder=embedder, min_similarity=min_similarity
+        gallery=open_gallery(gallery, salvage=salvage),
+        detector=detector,
+        embedder=embedder,
+        min_similarity=min_similarity,
     )
     run = Run(images, doing="Identifying")
     pictures = Pictures(draw, is_single=len(run.paths) == 1) if draw else None

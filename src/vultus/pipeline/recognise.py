@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vultus.errors import InputError
+from vultus.errors import GalleryError, InputError
 from vultus.interfaces import Detector, Embedder, Gallery
 from vultus.types import Detections, Embeddings, Image, Match, Recognition
 
@@ -105,6 +105,7 @@ def recognise_batch(
 ) -> list[Recognition]:
     """`recognise` for several images, of any sizes, in one batch: equal answers, sooner."""
     threshold = threshold_of(embedder, min_similarity)
+    check_contract(embedder, gallery)
     found = detector.detect_batch(images)
     embedded = embed_faces(images, found, embedder=embedder)
     if not any(one.usable.any() for one in embedded):
@@ -115,6 +116,19 @@ def recognise_batch(
         Recognition(one.faces, tuple(Match(next(candidates) if ok else (), threshold) for ok in one.usable))
         for one in embedded
     ]
+
+
+def check_contract(embedder: Embedder, gallery: Gallery) -> None:
+    """Refuse to compare embeddings of two networks: the numbers would look fine and mean nothing.
+
+    Raises:
+        GalleryError: the gallery holds embeddings of another contract.
+    """
+    if gallery.contract and gallery.contract != embedder.contract:
+        raise GalleryError(
+            f"the gallery holds embeddings of contract {gallery.contract}, this embedder makes those of "
+            f"{embedder.contract}: they cannot be compared. Use the embedder that the gallery was made with"
+        )
 
 
 def threshold_of(embedder: Embedder, min_similarity: float | None) -> float:

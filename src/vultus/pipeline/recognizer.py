@@ -20,7 +20,13 @@ from vultus.pipeline.enrolment import (
     choose_face,
     make_templates,
 )
-from vultus.pipeline.recognise import FaceEmbeddings, embed_faces, recognise_batch, threshold_of
+from vultus.pipeline.recognise import (
+    FaceEmbeddings,
+    check_contract,
+    embed_faces,
+    recognise_batch,
+    threshold_of,
+)
 from vultus.types import Detections, FaceChoice, Recognition, Verification
 
 
@@ -64,6 +70,8 @@ class FaceRecognizer:
             self._gallery = gallery
         else:
             self._gallery = SqliteGallery(fspath(gallery), contract=self.embedder.contract)
+        if self._gallery is not None:
+            check_contract(self.embedder, self._gallery)
 
     @property
     def gallery(self) -> Gallery:
