@@ -1,0 +1,1 @@
+"""Boxes, anchors and transforms: arithmetic on coordinates, in NumPy."""
