@@ -53,7 +53,7 @@ def fetch(
     """
     by_hand = f"To do without the network, put the file at {path}; its SHA-256 must be {sha256}."
     if is_offline():
-        raise WeightsError(f"{path.name} is not here, and VULTUS_OFFLINE forbids fetching {url}. {by_hand}")
+        raise WeightsError(f"VULTUS_OFFLINE forbids fetching {path.name} from {url}. {by_hand}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # No time limit: whoever holds the lock gives up after timeout_s, and the system frees it if they die.

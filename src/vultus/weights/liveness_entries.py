@@ -47,7 +47,7 @@ ENTRIES: Final = (
             WeightsFile(
                 "MiniFASNetV1SE.onnx",
                 UrlFile(f"{_RELEASE}/MiniFASNetV1SE.onnx"),
-                sha256="ebab7f90c7833fbccd46d3a555410e78d969db5438e169b6526be444862b3676",
+                sha256="ebab7f90c7833fbccd46d3a555410e78d969db5438e169b6524be444862b3676",
                 about_mb=1.7,
             ),
         ),
