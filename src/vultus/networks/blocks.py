@@ -1,5 +1,6 @@
 """Building blocks that several networks share: convolution, batch norm, activation; He's initialisation."""
 
+import math
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -59,11 +60,15 @@ def conv_bn_act(
 def init_he_normal(network: nn.Module) -> None:
     """Give every convolution weights from N(0, 2 / fan_out) and every batch norm the identity.
 
+    fan_out counts the outputs that one input value reaches: with groups, only those of its own group.
+    (PyTorch's function forgets the groups: the variance of depthwise weights comes out C times too small.)
+
     He, Zhang, Ren, Sun: Delving deep into rectifiers. ICCV 2015, eq. 14. https://arxiv.org/abs/1502.01852
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups
+            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):

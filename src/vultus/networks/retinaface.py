@@ -147,7 +147,7 @@ class Head(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(N, H * W * A, value_count) of (N, C, H, W): by row, column, anchor."""
         values: Tensor = self.conv1x1(features).permute(0, 2, 3, 1)  # (N, H, W, A * value_count)
-        return values.reshape(len(values), -1, self.value_count)
+        return values.reshape(values.shape[0], -1, self.value_count)
 
 
 class RetinaFaceNet(nn.Module):
