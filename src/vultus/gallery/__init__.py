@@ -1,0 +1,19 @@
+"""Enrolled people, held durably."""
+
+from vultus.gallery.damage import Damage
+from vultus.gallery.doctor import Checkup
+from vultus.gallery.journal import AuditEntry
+from vultus.gallery.names import checked_name
+from vultus.gallery.salvage import Salvaged, salvage
+from vultus.gallery.sqlite import GalleryStats, SqliteGallery
+
+__all__ = [
+    "AuditEntry",
+    "Checkup",
+    "Damage",
+    "GalleryStats",
+    "Salvaged",
+    "SqliteGallery",
+    "checked_name",
+    "salvage",
+]

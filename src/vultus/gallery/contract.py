@@ -1,0 +1,35 @@
+"""Which contract a gallery's vectors have: the one of the templates in it, so an empty gallery has none."""
+
+import sqlite3
+from pathlib import Path
+
+from vultus.errors import GalleryError
+from vultus.gallery.damage import damaged_template, gallery_error
+from vultus.gallery.rows import TemplateRow, read_people, read_templates
+
+
+def first_template(connection: sqlite3.Connection, *, path: Path) -> TemplateRow | None:
+    """The oldest template, whose contract and dimension are those of all; None without any.
+
+    Raises:
+        GalleryError: it is damaged.
+    """
+    first = next(read_templates(connection), None)
+    if first is not None and not first.is_intact:
+        person = next(read_people(connection, "id = ?", first.identity_id), None)
+        raise gallery_error(path, damaged_template(first, "" if person is None else person.name))
+    return first
+
+
+def check_contract(path: Path, *, stored: str, given: str) -> None:
+    """Refuse to mix vectors of two contracts. An empty `given` accepts what is stored.
+
+    Raises:
+        GalleryError: they differ.
+    """
+    if given and stored != given:
+        raise GalleryError(
+            f"gallery {path}: its vectors have the contract {stored}, the embedder's have {given}: they do "
+            "not compare. Use the embedder that filled the gallery, or re-embed its stored crops with "
+            "`vultus gallery migrate`"
+        )

@@ -1,0 +1,254 @@
+"""The SQLite file under a gallery: opened safely, written in transactions, its errors named.
+
+An acknowledged write survives a crash: write-ahead log, `synchronous=FULL` (each commit is on the disk
+before it is reported), foreign keys on. What is deleted is overwritten (`secure_delete`), since it is
+somebody's face.
+"""
+
+import os
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from vultus.errors import GalleryError
+from vultus.gallery.schema import VERSION, migrate, version_of
+
+WAIT_S = 30.0  # how long to wait for another process's transaction
+_MAGIC = b"SQLite format 3\0"
+_REASONS = {
+    "SQLITE_FULL": "the disk is full, or the file may not grow; the change was not made",
+    "SQLITE_IOERR": "reading or writing failed; a change under way was not made",
+    "SQLITE_READONLY": "it cannot be written to: check the permissions of the file and of its folder",
+    "SQLITE_CANTOPEN": "it cannot be opened: check the permissions of the file and of its folder",
+    "SQLITE_BUSY": f"another process kept it locked for {WAIT_S:.0f} s; try again",
+    "SQLITE_CORRUPT": "the file is damaged; `vultus gallery salvage` copies what is intact",
+    "SQLITE_NOTADB": "the file is damaged, or not a gallery at all",
+    "SQLITE_ERROR": "the file is damaged, or lacks what a gallery has",
+}
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into a GalleryError that names the file and says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+        reason = next((text for key, text in _REASONS.items() if code.startswith(key)), "it cannot be used")
+        raise GalleryError(f"gallery {path}: {reason} ({error})") from error
+
+
+class Database:
+    """One gallery file: a connection that writes and one that reads, each used by one thread at a time.
+
+    Args:
+        path: the file; made if missing, unless `read_only`.
+        read_only: never write, not even a newer schema.
+
+    Raises:
+        GalleryError: the file cannot be opened or made, is damaged, or is not a gallery.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._process = os.getpid()
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        if not read_only and not path.exists():
+            create(path)
+        with naming(path):
+            self._writer = connect(path, read_only=read_only)
+            try:
+                self._reader = connect(path, read_only=True)
+            except BaseException:
+                self._writer.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file; closing twice is no mistake."""
+        self._check_process()
+        with self._writing, self._reading, naming(self.path):
+            self._reader.close()
+            self._writer.close()
+
+    def data_version(self) -> int:
+        """A number that differs from the last call's once anybody has committed. Takes microseconds."""
+        self._check_process()
+        with self._reading, naming(self.path):
+            version: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Within: one consistent state of the file, whatever others write meanwhile.
+
+        Raises:
+            GalleryError: the file is damaged or closed.
+        """
+        self._check_process()
+        with self._reading, naming(self.path), _transaction(self._reader, "BEGIN"):
+            yield self._reader
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Within: one transaction, committed at the end, rolled back if anything is raised.
+
+        Raises:
+            GalleryError: opened read-only, damaged, closed, the disk is full, or locked for too long.
+        """
+        self._check_process()
+        if self.read_only:
+            raise GalleryError(f"gallery {self.path}: it was opened read-only")
+        with self._writing, naming(self.path), _transaction(self._writer, "BEGIN IMMEDIATE"):
+            yield self._writer
+
+    def forget_deleted(self) -> None:
+        """Empty the write-ahead log, in which what was deleted may still stand; as far as others allow."""
+        self._check_process()
+        with self._writing, naming(self.path):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _check_process(self) -> None:
+        """Refuse a copy that came over by fork(): SQLite's locks do not survive that, nor do ours."""
+        if os.getpid() != self._process:
+            raise GalleryError(
+                f"gallery {self.path}: it was opened in another process; after a fork, open it again"
+            )
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite ends it by itself on a full disk
+            connection.execute("ROLLBACK")
+        raise
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection to an existing gallery, brought to the present schema version.
+
+    Raises:
+        GalleryError: missing, a folder, empty, not a gallery, or of a newer version.
+        sqlite3.Error: anything SQLite itself finds wrong; wrap the call in `naming`.
+    """
+    check_header(path)
+    connection = open_file(path)
+    try:
+        version = version_of(connection, path)  # before anything is written
+        if read_only:
+            _check_present(version, path)
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_present(version: int, path: Path) -> None:
+    if version < VERSION:
+        raise GalleryError(
+            f"gallery {path}: its schema version is {version}, this Vultus reads {VERSION}; open it once "
+            "for writing, which upgrades it"
+        )
+
+
+def create(path: Path) -> None:
+    """Make an empty gallery, whole or not at all; if another process makes it first, that one stays.
+
+    Raises:
+        GalleryError: the folder is missing, or cannot be written to.
+    """
+    if not path.parent.is_dir():
+        raise GalleryError(f"gallery {path}: there is no folder {path.parent} to make it in")
+    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # faces: for the owner only
+        with naming(path), closing(open_file(fresh)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            migrate(connection)
+        publish(fresh, path)
+    except FileExistsError:
+        pass  # another process was first
+    except OSError as error:
+        raise GalleryError(f"gallery {path}: it cannot be made: {error}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def publish(fresh: Path, path: Path) -> None:
+    """Give a finished file its name, durably.
+
+    Raises:
+        FileExistsError: the name is taken; nothing was changed.
+    """
+    os.link(fresh, path)  # unlike a rename it never replaces a file
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    if os.name == "nt":
+        return  # a folder cannot be opened there, and NTFS keeps a journal of names
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_header(path: Path) -> None:
+    """Say in words why a path cannot be a gallery.
+
+    Raises:
+        GalleryError: missing, a folder, unreadable, empty, or not an SQLite file.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+    except FileNotFoundError as error:
+        raise GalleryError(f"gallery {path}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise GalleryError(f"gallery {path}: this is a folder; name a file") from error
+    except OSError as error:
+        raise GalleryError(f"gallery {path}: it cannot be read: {error}") from error
+    if not start:
+        raise GalleryError(f"gallery {path}: the file is empty; delete it, and a new gallery is made")
+    if start != _MAGIC:
+        raise GalleryError(f"gallery {path}: the file is damaged, or not a gallery at all")
+
+
+def open_file(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
+    """A bare connection to an existing file, whatever is in it.
+
+    Args:
+        path: the file.
+        mode: "rw" (which is enough for a file without write permission, too) or "ro", which changes not a
+            byte: a reader with "rw" that closes as the last one folds the write-ahead log into the file.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=WAIT_S,
+        isolation_level=None,  # transactions are begun by hand
+        check_same_thread=False,  # each connection has a lock
+    )
+    for pragma in (
+        "foreign_keys = ON",
+        "synchronous = FULL",
+        "fullfsync = ON",  # macOS: a plain fsync leaves the data in the drive's own cache
+        "secure_delete = ON",
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection

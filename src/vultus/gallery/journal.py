@@ -1,0 +1,78 @@
+"""Two logs, written in the transaction of what they tell of.
+
+The audit log says who did what and when; it is kept for good. The change log says whose rows changed, for
+the followers in other processes; only its end is kept.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, replace
+from datetime import UTC, datetime
+
+from vultus.gallery.rows import PersonRow, digest
+
+KEPT_CHANGES = 100_000  # a follower that is further behind reads everything again
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the audit log; the fields are the columns, in order.
+
+    Attributes:
+        seq: counts up.
+        at: when, ISO 8601, UTC.
+        actor: who, as given when the gallery was opened.
+        action: enrol, rename, remove, remove_template, set_metadata or import.
+        identity_id: of whom.
+        name: their display name after the action (before it, for a removal).
+        detail: more, in words.
+        checksum: over all other fields.
+    """
+
+    seq: int
+    at: str
+    actor: str
+    action: str
+    identity_id: str
+    name: str
+    detail: str
+    checksum: bytes = b""
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether no field changed since the entry was written."""
+        return self.checksum == digest("audit", *astuple(self)[:-1])
+
+
+AUDIT_COLUMNS = "seq, at, actor, action, identity_id, name, detail, checksum"
+
+
+def now() -> str:
+    """The time to the millisecond, ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def read_audit(connection: sqlite3.Connection) -> Iterator[AuditEntry]:
+    """The audit log, oldest first, damaged entries included."""
+    for record in connection.execute(f"SELECT {AUDIT_COLUMNS} FROM audit ORDER BY seq"):  # noqa: S608
+        yield AuditEntry(*record)
+
+
+def save_entry(connection: sqlite3.Connection, entry: AuditEntry) -> None:
+    """Write an entry, with the checksum that belongs to it."""
+    sealed = replace(entry, checksum=digest("audit", *astuple(entry)[:-1]))
+    connection.execute(
+        "INSERT INTO audit (seq, at, actor, action, identity_id, name, detail, checksum) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        astuple(sealed),
+    )
+
+
+def note(
+    connection: sqlite3.Connection, person: PersonRow, action: str, *, actor: str = "", detail: str = ""
+) -> None:
+    """Write both logs: this person's rows have been changed by this action."""
+    seq = connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM audit").fetchone()[0]
+    save_entry(connection, AuditEntry(seq, now(), actor, action, person.id, person.name, detail))
+    change = connection.execute("INSERT INTO changes (identity_id) VALUES (?)", (person.id,)).lastrowid
+    connection.execute("DELETE FROM changes WHERE seq <= ?", ((change or 0) - KEPT_CHANGES,))

@@ -1,0 +1,79 @@
+"""Copying what is intact of a damaged gallery into a new one."""
+
+import uuid
+from contextlib import closing
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from pathlib import Path
+
+from vultus.errors import GalleryError
+from vultus.gallery.damage import Damage
+from vultus.gallery.database import Database, check_header, naming, open_file, publish
+from vultus.gallery.journal import save_entry
+from vultus.gallery.rows import add_template, save_person
+from vultus.gallery.schema import version_of
+from vultus.gallery.survey import intact_audit, intact_faces, intact_people
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What was copied, and what could not be.
+
+    Attributes:
+        people: how many were copied.
+        templates: how many were copied.
+        damaged: everything in the old file that is not as it was written.
+    """
+
+    people: int
+    templates: int
+    damaged: tuple[Damage, ...]
+
+
+def salvage(source: str | PathLike[str], target: str | PathLike[str]) -> Salvaged:
+    """Copy every intact person, template, crop and audit entry into a new file; the old one is only read.
+
+    Ids and times stay as they were. A person who lost templates keeps the others; one who lost all of them
+    stays in the list of people, so that you see whom to enrol again.
+
+    Args:
+        source: a gallery, damaged or not.
+        target: the new file; it must not exist. It appears when it is complete.
+
+    Raises:
+        GalleryError: the target exists or cannot be made, or nothing can be read of the source.
+    """
+    old, new = Path(fspath(source)), Path(fspath(target))
+    check_header(old)
+    if new.exists():
+        raise GalleryError(f"gallery {new}: there is a file already; salvage makes a new one")
+    fresh = new.with_name(f".{new.name}.{uuid.uuid4().hex}")
+    try:
+        copy = Database(fresh)
+        with closing(copy):
+            result = _copy(old, copy)
+        publish(fresh, new)
+    except OSError as error:
+        raise GalleryError(f"gallery {new}: it cannot be made: {error}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return result
+
+
+def _copy(source: Path, target: Database) -> Salvaged:
+    damaged: list[Damage] = []
+    with naming(source), closing(open_file(source, mode="ro")) as old, target.writing() as new:
+        old.execute("BEGIN")
+        version_of(old, source)
+        people = intact_people(old, damaged)
+        for person in people.values():
+            save_person(new, replace(person, template_count=0))
+        counts = dict.fromkeys(people, 0)
+        for row, crop in intact_faces(old, people, damaged):
+            add_template(new, row, crop)
+            counts[row.identity_id] += 1
+        for person in people.values():
+            save_person(new, replace(person, template_count=counts[person.id]))
+        for entry in intact_audit(old, damaged):
+            save_entry(new, entry)
+    return Salvaged(len(people), sum(counts.values()), tuple(damaged))

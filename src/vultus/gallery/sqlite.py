@@ -1,0 +1,381 @@
+"""The embedded gallery: one SQLite file, several processes, nothing lost.
+
+Every change is one transaction, on the disk before the call returns, with an entry in the audit log. A
+search is exact and runs over an in-memory copy of all vectors, which follows the changes of other threads
+and other processes: a search sees everything that was committed before it began.
+"""
+
+import sqlite3
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self
+
+from vultus.errors import GalleryError, ShapeError
+from vultus.gallery.contract import check_contract, first_template
+from vultus.gallery.damage import Damage, damaged_entry, damaged_person, gallery_error
+from vultus.gallery.database import Database
+from vultus.gallery.doctor import Checkup, check_file
+from vultus.gallery.encoding import check_count, decoded, encoded_all, read_faces, write_faces
+from vultus.gallery.follower import Follower
+from vultus.gallery.journal import AuditEntry, note, now, read_audit
+from vultus.gallery.names import checked_metadata, checked_name, is_id, name_key
+from vultus.gallery.rows import PersonRow, read_people, read_templates, save_person
+from vultus.gallery.salvage import salvage as copy_intact
+from vultus.gallery.schema import VERSION
+from vultus.match import Aggregate
+from vultus.types import Candidate, Embeddings, Identity, Template
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryStats:
+    """What a gallery holds.
+
+    Attributes:
+        people: how many.
+        templates: how many, of all people.
+        crops: how many templates keep their aligned crop.
+        contract: of all vectors; empty while there are none.
+        dimension: of all vectors; 0 while there are none.
+        n_bytes: size of the file and its write-ahead log.
+        schema_version: of the file.
+    """
+
+    people: int
+    templates: int
+    crops: int
+    contract: str
+    dimension: int
+    n_bytes: int
+    schema_version: int
+
+
+class SqliteGallery:
+    """A durable `Gallery` in one file. Safe to use from several threads, and from several processes.
+
+    Args:
+        path: the file; an empty gallery is made if it is missing (unless `read_only` or `salvage`).
+        contract: of the embeddings that will come. A gallery has the contract of the templates in it, so
+            an empty one takes this; None takes what is stored.
+        keep_crops: store the aligned crops, so that another embedder can re-embed them later.
+        read_only: refuse every change.
+        salvage: read what is intact of a damaged file, from a temporary copy; implies `read_only`. What is
+            not intact stands in `damaged`.
+        actor: who makes the changes, for the audit log.
+
+    Raises:
+        GalleryError: the file cannot be opened or made, is damaged, is no gallery, or has another contract.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        contract: str | None = None,
+        keep_crops: bool = True,
+        read_only: bool = False,
+        salvage: bool = False,
+        actor: str = "",
+    ) -> None:
+        self.path = Path(fspath(path))
+        self.damaged: tuple[Damage, ...] = ()
+        self._keep_crops, self._actor = keep_crops, actor
+        self._contract = contract or ""
+        with ExitStack() as stack:
+            source = self.path
+            if salvage:
+                source = Path(stack.enter_context(TemporaryDirectory(prefix="vultus-"))) / "salvaged.db"
+                self.damaged = copy_intact(self.path, source).damaged
+            self._database = Database(source, read_only=read_only or salvage)
+            stack.callback(self._database.close)
+            self._check_contract()
+            self._closing = stack.pop_all()
+        self._follower = Follower(self._database, contract=self._contract)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Whatever is called afterwards raises GalleryError; closing twice is no mistake."""
+        self._closing.close()
+
+    @property
+    def contract(self) -> str:
+        """The contract of every embedding in this gallery; empty while it holds none and was given none."""
+        with self._database.reading() as connection:
+            first = first_template(connection, path=self.path)
+        return self._contract if first is None else first.contract
+
+    def enrol(
+        self, name: str, templates: Sequence[Template], *, metadata: Mapping[str, Any] | None = None
+    ) -> Identity:
+        """Add templates to the person of this name, who is created if new: all in one transaction.
+
+        Args:
+            name: up to 200 visible characters; stored in Unicode's NFC form, blanks around it cut off.
+            templates: at least one; embeddings of this gallery's contract.
+            metadata: a mapping that JSON can hold; replaces what was stored, None leaves it.
+
+        Raises:
+            InputError: no templates, or a name or metadata that cannot be stored.
+            ShapeError: embeddings of another dimension than those in the gallery.
+            GalleryError: the name differs from an existing one only in case or the like, the gallery has
+                another contract or none yet, or cannot be written to.
+        """
+        display = checked_name(name)
+        text = None if metadata is None else checked_metadata(metadata)
+        faces = encoded_all(templates, keep_crops=self._keep_crops)
+        with self._database.writing() as connection:
+            contract = self._contract_for(connection, faces[0][0].dimension)
+            known = self._named(connection, display)
+            person = known or PersonRow(uuid.uuid4().hex, display, name_key(display), "{}", now(), 0)
+            person = replace(
+                person,
+                metadata=person.metadata if text is None else text,
+                template_count=person.template_count + len(faces),
+            )
+            save_person(connection, person)
+            write_faces(connection, faces, identity_id=person.id, contract=contract)
+            self._note(connection, person, "enrol", f"{len(faces)} templates")
+        return person.identity()
+
+    def remove(self, identity_id: str) -> None:
+        """Delete a person and every template of theirs; their vectors and crops are overwritten on the disk.
+
+        Raises:
+            GalleryError: no such person, or their rows are damaged.
+        """
+        with self._database.writing() as connection:
+            person = self._person(connection, identity_id)
+            deleted = connection.execute("DELETE FROM templates WHERE identity_id = ?", (person.id,)).rowcount
+            check_count(person, deleted, path=self.path)
+            connection.execute("DELETE FROM people WHERE id = ?", (person.id,))
+            self._note(connection, person, "remove", f"{deleted} templates")
+        self._database.forget_deleted()
+
+    def remove_template(self, identity_id: str, template_id: int) -> Identity:
+        """Delete one template, a damaged one too; the ids are those of `template_ids`.
+
+        Raises:
+            GalleryError: no such person or template, or it is their last one: then remove the person.
+        """
+        with self._database.writing() as connection:
+            person = self._person(connection, identity_id)
+            if template_id not in _template_ids(connection, person):
+                raise GalleryError(f"'{person.name}' has no template {template_id}")
+            if person.template_count == 1:
+                raise GalleryError(
+                    f"template {template_id} is the last one of '{person.name}': nobody could be recognised "
+                    "by what is left. Remove the person, or enrol another photo first"
+                )
+            connection.execute("DELETE FROM templates WHERE id = ?", (template_id,))
+            person = replace(person, template_count=person.template_count - 1)
+            save_person(connection, person)
+            self._note(connection, person, "remove_template", f"template {template_id}")
+        self._database.forget_deleted()
+        return person.identity()
+
+    def rename(self, identity_id: str, name: str) -> Identity:
+        """Give a person another display name; the id stays.
+
+        Raises:
+            InputError: a name that cannot be stored.
+            GalleryError: no such person, or the name is somebody else's.
+        """
+        display = checked_name(name)
+        with self._database.writing() as connection:
+            person = self._person(connection, identity_id)
+            other = next(read_people(connection, "name_key = ?", name_key(display)), None)
+            if other is not None and other.id != person.id:
+                raise GalleryError(f"there is somebody called '{other.name}' already; choose another name")
+            renamed = replace(person, name=display, name_key=name_key(display))
+            save_person(connection, renamed)
+            self._note(connection, renamed, "rename", f"was '{person.name}'")
+        return renamed.identity()
+
+    def set_metadata(self, identity_id: str, metadata: Mapping[str, Any]) -> Identity:
+        """Replace a person's metadata.
+
+        Raises:
+            InputError: not a mapping that JSON can hold, or over 65,536 characters.
+            GalleryError: no such person.
+        """
+        text = checked_metadata(metadata)
+        with self._database.writing() as connection:
+            person = replace(self._person(connection, identity_id), metadata=text)
+            save_person(connection, person)
+            self._note(connection, person, "set_metadata", "")
+        return person.identity()
+
+    def search(
+        self,
+        probes: Embeddings,
+        *,
+        top_k: int = 5,
+        aggregate: Aggregate = "best",
+        min_similarity: float = -1.0,
+    ) -> list[tuple[Candidate, ...]]:
+        """For each probe the closest people, best first: exact, one entry per person.
+
+        Args:
+            probes: (N, D) float32, rows of length 1.
+            top_k: at most so many people for each probe.
+            aggregate: a person is as close as their "best" template, or as all of them in the "mean".
+            min_similarity: people further away are left out.
+
+        Raises:
+            ShapeError: the probes are not (N, D) unit rows, or of another D than the templates.
+            InputError: `top_k` below 1, or an unknown `aggregate`.
+            GalleryError: a row is damaged, or another process filled the gallery under another contract.
+        """
+        index = self._follower.index()
+        return index.search(probes, top_k=top_k, aggregate=aggregate, min_similarity=min_similarity)
+
+    def people(self) -> list[Identity]:
+        """Everyone, by name.
+
+        Raises:
+            GalleryError: somebody's row is damaged.
+        """
+        with self._database.reading() as connection:
+            rows = [self._intact(person) for person in read_people(connection)]
+        return [row.identity() for row in sorted(rows, key=lambda row: (row.name_key, row.id))]
+
+    def find(self, name_or_id: str) -> Identity:
+        """The person of this name or id.
+
+        Raises:
+            InputError: what can be neither.
+            GalleryError: no such person; a name that differs only in case is pointed out.
+        """
+        with self._database.reading() as connection:
+            if is_id(name_or_id):
+                return self._person(connection, name_or_id).identity()
+            person = self._named(connection, checked_name(name_or_id))
+        if person is None:
+            raise GalleryError(f"there is nobody called '{name_or_id}' in {self.path}")
+        return person.identity()
+
+    def templates(self, identity_id: str) -> list[Template]:
+        """The enrolled faces of one person, oldest first.
+
+        Raises:
+            GalleryError: no such person, or a template or crop of theirs is damaged.
+        """
+        with self._database.reading() as connection:
+            faces = read_faces(connection, self._person(connection, identity_id), path=self.path)
+        return [decoded(row, crop) for row, crop in faces]
+
+    def template_ids(self, identity_id: str) -> list[int]:
+        """The ids of a person's templates, oldest first: those of `templates`, in the same order.
+
+        Raises:
+            GalleryError: no such person.
+        """
+        with self._database.reading() as connection:
+            return _template_ids(connection, self._person(connection, identity_id))
+
+    def audit(self) -> list[AuditEntry]:
+        """Who did what and when, oldest first.
+
+        Raises:
+            GalleryError: an entry is damaged.
+        """
+        with self._database.reading() as connection:
+            entries = list(read_audit(connection))
+        for entry in entries:
+            if not entry.is_intact:
+                raise gallery_error(self.path, damaged_entry(entry))
+        return entries
+
+    def stats(self) -> GalleryStats:
+        """What the gallery holds."""
+        with self._database.reading() as connection:
+            people = connection.execute("SELECT count(*) FROM people").fetchone()[0]
+            templates, crops = connection.execute(
+                "SELECT count(*), count(crop_digest) FROM templates"
+            ).fetchone()
+            first = first_template(connection, path=self.path)
+        files = (self._database.path, self._database.path.with_name(self._database.path.name + "-wal"))
+        return GalleryStats(
+            people=people,
+            templates=templates,
+            crops=crops,
+            contract=self._contract if first is None else first.contract,
+            dimension=0 if first is None else first.dimension,
+            n_bytes=sum(file.stat().st_size for file in files if file.exists()),
+            schema_version=VERSION,
+        )
+
+    def check(self) -> Checkup:
+        """Read and verify every row, every crop and the structure of the file; others may go on meanwhile.
+
+        Raises:
+            GalleryError: the file cannot be read at all.
+        """
+        return check_file(self.path)
+
+    def _check_contract(self) -> None:
+        with self._database.reading() as connection:
+            first = next(read_templates(connection), None)
+        if first is not None and first.is_intact:  # a damaged one is reported by what would use it
+            check_contract(self.path, stored=first.contract, given=self._contract)
+
+    def _contract_for(self, connection: sqlite3.Connection, dimension: int) -> str:
+        """The contract to store new vectors under."""
+        first = first_template(connection, path=self.path)
+        if first is None:
+            if not self._contract:
+                raise GalleryError(
+                    f"gallery {self.path}: it is empty and was opened without a contract; open it with "
+                    "contract=embedder.contract, so that its vectors are never mixed with others"
+                )
+            return self._contract
+        check_contract(self.path, stored=first.contract, given=self._contract)
+        if dimension != first.dimension:
+            raise ShapeError(
+                f"expected embeddings of {first.dimension} dimensions, like those in the gallery, "
+                f"got {dimension}"
+            )
+        return first.contract
+
+    def _named(self, connection: sqlite3.Connection, display: str) -> PersonRow | None:
+        """The person of exactly this name, in its stored form."""
+        person = next(read_people(connection, "name_key = ?", name_key(display)), None)
+        if person is None:
+            return None
+        if self._intact(person).name != display:
+            raise GalleryError(
+                f"there is nobody called '{display}', but there is '{person.name}', which looks alike; "
+                "use that spelling, or a name that nobody confuses with it"
+            )
+        return person
+
+    def _person(self, connection: sqlite3.Connection, identity_id: str) -> PersonRow:
+        person = next(read_people(connection, "id = ?", identity_id), None) if is_id(identity_id) else None
+        if person is None:
+            raise GalleryError(f"there is nobody with the id {identity_id!r} in {self.path}")
+        return self._intact(person)
+
+    def _intact(self, person: PersonRow) -> PersonRow:
+        if not person.is_intact:
+            raise gallery_error(self.path, damaged_person(person))
+        return person
+
+    def _note(self, connection: sqlite3.Connection, person: PersonRow, action: str, detail: str) -> None:
+        note(connection, person, action, actor=self._actor, detail=detail)
+
+
+def _template_ids(connection: sqlite3.Connection, person: PersonRow) -> list[int]:
+    query = "SELECT id FROM templates WHERE identity_id = ? ORDER BY id"
+    return [row[0] for row in connection.execute(query, (person.id,))]
