@@ -63,6 +63,10 @@ def _read_convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     convolutions = []
     for node in graph.node:
         if node.op_type == "Conv":
+            if not all(name in constants for name in node.input[1:]):
+                raise WeightsError(
+                    f"convolution {node.name} in {path} computes its weights (is it quantised?)"
+                )
             weight, *bias = (
                 torch.from_numpy(numpy_helper.to_array(constants[name]).copy()) for name in node.input[1:]
             )
