@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vultus.types import Candidate, Crops, Detections, Embeddings, FloatArray, Identity, Image, Template
 
 
@@ -46,8 +49,16 @@ class Embedder(Protocol):
         """The threshold recorded for these weights, or None where none is."""
         ...
 
+    def alignable(self, faces: Detections) -> NDArray[np.bool_]:
+        """(N,) whether each face can be cut out: a face whose landmarks are no face's cannot."""
+        ...
+
     def align(self, image: Image, faces: Detections) -> Crops:
-        """The (N, H, W, 3) crops that `embed` wants of these faces: how to cut belongs to the weights."""
+        """The (N, H, W, 3) crops that `embed` wants of these faces: how to cut belongs to the weights.
+
+        Raises:
+            InputError: a face is not `alignable`.
+        """
         ...
 
     def embed(self, crops: Crops) -> Embeddings:

@@ -1,4 +1,4 @@
-"""Cutting faces out: by five landmarks for the ArcFace family, by box and margin for FaceNet (`box_margin`)."""
+"""Cutting faces out: by five landmarks for the ArcFace family, by box and margin for FaceNet."""
 
 from vultus.align.box_margin import crop_boxes
 from vultus.align.five_point import ARCFACE_TEMPLATE, alignable, crop_faces, residuals, template
