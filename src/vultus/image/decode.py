@@ -1,8 +1,8 @@
 """A stream of bytes -> upright RGB.
 
 Pillow reads the header and tells format, mode and size before a pixel is decoded; there the cap is checked.
-An ordinary JPEG that is complete is then decoded by OpenCV, in half of Pillow's time and to the same pixels;
-everything else by Pillow, which refuses a truncated file where OpenCV fills the rest with gray.
+An ordinary JPEG that ends as it should is then decoded by OpenCV, in half of Pillow's time and to the same
+pixels; everything else by Pillow, which refuses what is truncated.
 """
 
 import struct
@@ -60,7 +60,7 @@ def decode(stream: BinaryIO, *, what: str, max_pixels: int) -> Image:
     with read_header(stream, what=what) as picture:
         check_size(picture.size, what=what, max_pixels=max_pixels)
         with named_damage(what):
-            pixels = _decode_pixels(picture, stream)
+            pixels = _decode_pixels(picture, stream, what=what)
             turn = _TURNS.get(_exif_orientation(picture))
     return pixels if turn is None else np.asarray(turn(pixels), dtype=np.uint8)
 
@@ -119,7 +119,7 @@ def named_damage(what: str) -> Iterator[None]:
         raise ImageError(f"{what} is truncated or damaged: {str(error) or type(error).__name__}") from error
 
 
-def _decode_pixels(picture: ImageFile.ImageFile, stream: BinaryIO) -> Image:
+def _decode_pixels(picture: ImageFile.ImageFile, stream: BinaryIO, *, what: str) -> Image:
     if picture.format in {"JPEG", "MPO"} and picture.mode in {"RGB", "L"}:
         stream.seek(0)
         data = stream.read()
@@ -132,7 +132,7 @@ def _decode_pixels(picture: ImageFile.ImageFile, stream: BinaryIO) -> Image:
         _without_warnings() if picture.format == "TIFF" else nullcontext()
     ):  # the one that reads metadata here
         picture.load()
-    return to_rgb(picture)
+    return to_rgb(picture, what=what)
 
 
 def _exif_orientation(picture: ImageFile.ImageFile) -> int:

@@ -14,6 +14,7 @@ from vultus.image.source import ImageSource, opened
 from vultus.types import Image
 
 DEFAULT_MAX_PIXELS = 50_000_000
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def load_image(source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image:
@@ -49,7 +50,9 @@ def decode_png(data: bytes) -> Image:
     """
     what = "the given PNG"
     with named_damage(what), PillowImage.open(io.BytesIO(data), formats=["PNG"]) as picture:
-        picture.verify()  # the checksum of every chunk; decoding alone lets some damage pass
+        picture.verify()  # the checksum of every chunk but the last; decoding alone lets some damage pass
+    if not data.endswith(_PNG_END):
+        raise ImageError(f"{what} is truncated or damaged: it does not end as every PNG does")
     return decode(io.BytesIO(data), what=what, max_pixels=DEFAULT_MAX_PIXELS)
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageCms
+from PIL import ImageChops, ImageCms
 
 from vultus.errors import ImageError
 from vultus.types import Image
@@ -12,8 +12,12 @@ from vultus.types import Image
 _WHITE = (255, 255, 255)
 
 
-def to_rgb(picture: PillowImage.Image) -> Image:
+def to_rgb(picture: PillowImage.Image, *, what: str) -> Image:
     """The pixels of a loaded picture of any mode.
+
+    Args:
+        picture: as Pillow's reader gives it.
+        what: how messages name the image.
 
     Raises:
         ImageError: numbers of 32 bits whose white cannot be told.
@@ -21,11 +25,14 @@ def to_rgb(picture: PillowImage.Image) -> Image:
     if picture.mode.startswith("I;16"):
         return gray_to_rgb(high_bytes(np.asarray(picture)))
     if picture.mode in {"I", "F"}:
-        return gray_to_rgb(_brightness(np.asarray(picture)))
+        return gray_to_rgb(_brightness(np.asarray(picture), what=what))
     if picture.mode == "LAB":
         srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
         converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
         return np.array(converted)
+    if picture.mode == "CMYK" and picture.format == "JPEG" and "adobe" not in picture.info:
+        # Adobe's programs store 255 minus ink and leave a mark. Pillow takes every JPEG to be one of theirs.
+        return np.array(ImageChops.invert(picture).convert("RGB"))
     if picture.has_transparency_data:
         return on_white(picture.convert("RGBA"))
     return np.array(picture.convert("RGB"))
@@ -51,7 +58,7 @@ def high_bytes(values: NDArray[np.uint16]) -> NDArray[np.uint8]:
     return (values >> 8).astype(np.uint8)
 
 
-def _brightness(values: NDArray[np.int32] | NDArray[np.float32]) -> NDArray[np.uint8]:
+def _brightness(values: NDArray[np.int32] | NDArray[np.float32], *, what: str) -> NDArray[np.uint8]:
     """Gray of 32 bits -> 8 bits.
 
     Such a file does not say how bright white is. The conventions in use are 1.0 (for floats), 255 and
@@ -62,7 +69,7 @@ def _brightness(values: NDArray[np.int32] | NDArray[np.float32]) -> NDArray[np.u
     white = next((white for white in conventions if highest <= white), None)
     if white is None or not lowest >= 0:  # also refuses NaN
         raise ImageError(
-            f"a gray image of 32 bits must hold 0..1, 0..255 or 0..65535, got {lowest:g} to {highest:g}: "
+            f"{what} has 32-bit pixels from {lowest:g} to {highest:g}, expected 0..1, 0..255 or 0..65535: "
             "its white cannot be told; save it with 8 or 16 bits"
         )
     return np.asarray(np.rint(values * (255.0 / white)), dtype=np.uint8)
