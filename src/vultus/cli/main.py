@@ -1,7 +1,8 @@
 """The command line: parse, call, present. The one place where an error becomes an exit code."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 from rich.text import Text
@@ -56,10 +57,14 @@ app.command(rich_help_panel=SYSTEM)(doctor.doctor)
 app.command(rich_help_panel=SYSTEM)(demo.demo)
 
 
-def main() -> None:
-    """Run the command line; a `VultusError` becomes its message and its exit code."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line; a `VultusError` becomes its message and its exit code.
+
+    Args:
+        arguments: without the program's name; by default those of this process.
+    """
     try:
-        app()
+        app(arguments)
     except VultusError as error:
         stderr.print(Text("error: ", style="red") + Text(str(error)))
         sys.exit(error.exit_code)
@@ -69,3 +74,4 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone (`vultus ... | head`): nothing more to say
         sys.exit(141)
+    sys.exit(0)

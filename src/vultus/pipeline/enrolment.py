@@ -49,13 +49,16 @@ class Enrolment:
 
 
 def choose_face(
-    image: Image, faces: Detections, choice: FaceChoice, *, source: str = "the image"
+    image: Image, faces: Detections, choice: FaceChoice | str, *, source: str = "the image"
 ) -> Detections:
     """The one face that is meant.
 
     Raises:
-        FaceCountError: no face, or several while `choice` is `FaceChoice.ONLY`.
+        FaceCountError: no face, or several while `choice` is "only".
+        InputError: `choice` is none of "only", "largest", "central".
     """
+    if choice not in set(FaceChoice):
+        raise InputError(f"faces must be one of {', '.join(FaceChoice)}, got {choice!r}")
     if len(faces) == 0:
         raise FaceCountError(
             f"no face found in {source}; expected one. Use a sharp, upright photo in which the face is "
@@ -64,13 +67,13 @@ def choose_face(
         )
     if len(faces) == 1:
         return faces
-    if choice is FaceChoice.ONLY:
+    if choice == FaceChoice.ONLY:
         raise FaceCountError(
             f"{len(faces)} faces found in {source}; expected one. Crop the photo, or say which is meant: "
-            "FaceChoice.LARGEST or FaceChoice.CENTRAL (on the command line --faces largest)",
+            "faces='largest' or 'central' (on the command line --faces largest)",
             face_count=len(faces),
         )
-    if choice is FaceChoice.LARGEST:
+    if choice == FaceChoice.LARGEST:
         return faces[int(faces.sizes_px.argmax())]
     height, width = image.shape[:2]
     centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2

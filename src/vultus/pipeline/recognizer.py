@@ -113,7 +113,7 @@ class FaceRecognizer:
         found = self.detector.detect_batch(images)
         names = [_name_of(first, "the first image"), _name_of(second, "the second image")]
         chosen = [
-            choose_face(image, detections, FaceChoice(faces), source=name)
+            choose_face(image, detections, faces, source=name)
             for image, detections, name in zip(images, found, names, strict=True)
         ]
         embedded = embed_faces(images, chosen, embedder=self.embedder)

@@ -1,0 +1,5 @@
+"""`python -m vultus` is `vultus`."""
+
+from vultus.cli import main
+
+main()
