@@ -113,7 +113,7 @@ def test_weights_that_are_computed_are_refused(tmp_path: Path) -> None:
         [numpy_helper.from_array(random_array(2, 3, 1, 1), "w")],
     )
     onnx.save(helper.make_model(graph), tmp_path / "computed.onnx")
-    with pytest.raises(WeightsError, match="convolution first .* computes its weights"):
+    with pytest.raises(WeightsError, match=r"convolution first .* computes its weights"):
         load_onnx_convolutions(OutOfOrder(), tmp_path / "computed.onnx", example=EXAMPLE)
 
 
