@@ -108,7 +108,7 @@ ENTRIES: Final = (
             "for training and export; to detect, use mtcnn",
             "outputs: P-Net and R-Net box then class, O-Net box, landmarks, class; "
             "convolutions are HWIO, dense layers transposed",
-            "descends from column-major MATLAB weights: transpose either the images or the kernels",
+            "descends from MATLAB: the first dense layers of R-Net and O-Net read their input as (W, H, C)",
             _MTCNN_CAUTION,
         ),
     ),
