@@ -1,17 +1,21 @@
 """Enrolled people, held durably."""
 
+from vultus.gallery.archive_import import Imported, OnConflict
 from vultus.gallery.damage import Damage
 from vultus.gallery.doctor import Checkup
 from vultus.gallery.journal import AuditEntry
 from vultus.gallery.names import checked_name
 from vultus.gallery.salvage import Salvaged, salvage
-from vultus.gallery.sqlite import GalleryStats, SqliteGallery
+from vultus.gallery.sqlite import SqliteGallery
+from vultus.gallery.stats import GalleryStats
 
 __all__ = [
     "AuditEntry",
     "Checkup",
     "Damage",
     "GalleryStats",
+    "Imported",
+    "OnConflict",
     "Salvaged",
     "SqliteGallery",
     "checked_name",

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from vultus.errors import GalleryError
+from vultus.errors import GalleryError, ShapeError
 from vultus.gallery.damage import damaged_template, gallery_error
 from vultus.gallery.rows import TemplateRow, read_people, read_templates
 
@@ -33,3 +33,26 @@ def check_contract(path: Path, *, stored: str, given: str) -> None:
             "not compare. Use the embedder that filled the gallery, or re-embed its stored crops with "
             "`vultus gallery migrate`"
         )
+
+
+def contract_for(connection: sqlite3.Connection, *, path: Path, given: str, dimension: int) -> str:
+    """The contract under which new vectors of this contract and dimension are stored.
+
+    Raises:
+        GalleryError: the gallery has another contract, or there is none to be had.
+        ShapeError: the vectors in it have another dimension.
+    """
+    first = first_template(connection, path=path)
+    if first is None:
+        if not given:
+            raise GalleryError(
+                f"gallery {path}: it is empty and was opened without a contract; open it with "
+                "contract=embedder.contract, so that its vectors are never mixed with others"
+            )
+        return given
+    check_contract(path, stored=first.contract, given=given)
+    if dimension != first.dimension:
+        raise ShapeError(
+            f"expected embeddings of {first.dimension} dimensions, like those in the gallery, got {dimension}"
+        )
+    return first.contract

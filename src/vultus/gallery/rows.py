@@ -125,6 +125,13 @@ def save_person(connection: sqlite3.Connection, person: PersonRow) -> None:
     )
 
 
+def delete_person(connection: sqlite3.Connection, person: PersonRow) -> int:
+    """Delete a person with their templates; the number of those that there were."""
+    deleted = connection.execute("DELETE FROM templates WHERE identity_id = ?", (person.id,)).rowcount
+    connection.execute("DELETE FROM people WHERE id = ?", (person.id,))
+    return deleted
+
+
 def add_template(connection: sqlite3.Connection, template: TemplateRow, crop: bytes | None) -> None:
     """Write a new template, with the checksums that belong to it and its crop."""
     sealed = replace(template, crop_digest=None if crop is None else digest("crop", blob=crop)).sealed()

@@ -9,15 +9,17 @@ import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
-from vultus.errors import GalleryError, ShapeError
-from vultus.gallery.contract import check_contract, first_template
+from vultus.errors import GalleryError
+from vultus.gallery.archive import export_archive
+from vultus.gallery.archive_import import Imported, OnConflict, import_archive
+from vultus.gallery.contract import check_contract, contract_for, first_template
 from vultus.gallery.damage import Damage, damaged_entry, damaged_person, gallery_error
 from vultus.gallery.database import Database
 from vultus.gallery.doctor import Checkup, check_file
@@ -25,34 +27,11 @@ from vultus.gallery.encoding import check_count, decoded, encoded_all, read_face
 from vultus.gallery.follower import Follower
 from vultus.gallery.journal import AuditEntry, note, now, read_audit
 from vultus.gallery.names import checked_metadata, checked_name, is_id, name_key
-from vultus.gallery.rows import PersonRow, read_people, read_templates, save_person
+from vultus.gallery.rows import PersonRow, delete_person, read_people, read_templates, save_person
 from vultus.gallery.salvage import salvage as copy_intact
-from vultus.gallery.schema import VERSION
+from vultus.gallery.stats import GalleryStats, read_stats
 from vultus.match import Aggregate
 from vultus.types import Candidate, Embeddings, Identity, Template
-
-
-@dataclass(frozen=True, slots=True)
-class GalleryStats:
-    """What a gallery holds.
-
-    Attributes:
-        people: how many.
-        templates: how many, of all people.
-        crops: how many templates keep their aligned crop.
-        contract: of all vectors; empty while there are none.
-        dimension: of all vectors; 0 while there are none.
-        n_bytes: size of the file and its write-ahead log.
-        schema_version: of the file.
-    """
-
-    people: int
-    templates: int
-    crops: int
-    contract: str
-    dimension: int
-    n_bytes: int
-    schema_version: int
 
 
 class SqliteGallery:
@@ -136,7 +115,8 @@ class SqliteGallery:
         text = None if metadata is None else checked_metadata(metadata)
         faces = encoded_all(templates, keep_crops=self._keep_crops)
         with self._database.writing() as connection:
-            contract = self._contract_for(connection, faces[0][0].dimension)
+            dimension = faces[0][0].dimension
+            contract = contract_for(connection, path=self.path, given=self._contract, dimension=dimension)
             known = self._named(connection, display)
             person = known or PersonRow(uuid.uuid4().hex, display, name_key(display), "{}", now(), 0)
             person = replace(
@@ -157,9 +137,8 @@ class SqliteGallery:
         """
         with self._database.writing() as connection:
             person = self._person(connection, identity_id)
-            deleted = connection.execute("DELETE FROM templates WHERE identity_id = ?", (person.id,)).rowcount
+            deleted = delete_person(connection, person)
             check_count(person, deleted, path=self.path)
-            connection.execute("DELETE FROM people WHERE id = ?", (person.id,))
             self._note(connection, person, "remove", f"{deleted} templates")
         self._database.forget_deleted()
 
@@ -301,20 +280,38 @@ class SqliteGallery:
     def stats(self) -> GalleryStats:
         """What the gallery holds."""
         with self._database.reading() as connection:
-            people = connection.execute("SELECT count(*) FROM people").fetchone()[0]
-            templates, crops = connection.execute(
-                "SELECT count(*), count(crop_digest) FROM templates"
-            ).fetchone()
-            first = first_template(connection, path=self.path)
-        files = (self._database.path, self._database.path.with_name(self._database.path.name + "-wal"))
-        return GalleryStats(
-            people=people,
-            templates=templates,
-            crops=crops,
-            contract=self._contract if first is None else first.contract,
-            dimension=0 if first is None else first.dimension,
-            n_bytes=sum(file.stat().st_size for file in files if file.exists()),
-            schema_version=VERSION,
+            return read_stats(connection, path=self._database.path)
+
+    def export(self, path: str | PathLike[str]) -> None:
+        """Write everybody, as they are at this moment, into one file (see `archive.py` for what is in it).
+
+        An existing file is replaced.
+
+        Raises:
+            GalleryError: something in the gallery is damaged, or `path` is the gallery itself.
+            InputError: the place cannot be written.
+        """
+        export_archive(self._database.path, Path(fspath(path)))
+
+    def import_from(self, path: str | PathLike[str], *, on_conflict: OnConflict = "error") -> Imported:
+        """Add everybody in an exported file: all in one transaction, with the ids and times they have there.
+
+        Args:
+            path: the file.
+            on_conflict: what to do about somebody whose id or name is in the gallery already: "error"
+                changes nothing at all, "skip" keeps the gallery's, "replace" takes the file's.
+
+        Raises:
+            InputError: an unknown `on_conflict`.
+            GalleryError: the file is damaged or of another contract, or there is a conflict.
+        """
+        return import_archive(
+            self._database,
+            Path(fspath(path)),
+            contract=self._contract,
+            on_conflict=on_conflict,
+            keep_crops=self._keep_crops,
+            actor=self._actor,
         )
 
     def check(self) -> Checkup:
@@ -330,24 +327,6 @@ class SqliteGallery:
             first = next(read_templates(connection), None)
         if first is not None and first.is_intact:  # a damaged one is reported by what would use it
             check_contract(self.path, stored=first.contract, given=self._contract)
-
-    def _contract_for(self, connection: sqlite3.Connection, dimension: int) -> str:
-        """The contract to store new vectors under."""
-        first = first_template(connection, path=self.path)
-        if first is None:
-            if not self._contract:
-                raise GalleryError(
-                    f"gallery {self.path}: it is empty and was opened without a contract; open it with "
-                    "contract=embedder.contract, so that its vectors are never mixed with others"
-                )
-            return self._contract
-        check_contract(self.path, stored=first.contract, given=self._contract)
-        if dimension != first.dimension:
-            raise ShapeError(
-                f"expected embeddings of {first.dimension} dimensions, like those in the gallery, "
-                f"got {dimension}"
-            )
-        return first.contract
 
     def _named(self, connection: sqlite3.Connection, display: str) -> PersonRow | None:
         """The person of exactly this name, in its stored form."""
