@@ -192,7 +192,7 @@ def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaceRecogni
     made = FaceRecognizer(tmp_path_factory.mktemp("gallery") / "people.db")
     made.enrol("Ada", portrait())
     yield made
-    made.gallery.close()  # type: ignore[attr-defined]  # a SqliteGallery
+    made.gallery.close()
 
 
 def contents(recognizer: FaceRecognizer) -> object:

@@ -120,3 +120,7 @@ class Gallery(Protocol):
             GalleryError: no such person.
         """
         ...
+
+    def close(self) -> None:
+        """Release the file or connection; closing twice is no mistake."""
+        ...

@@ -167,7 +167,7 @@ def embed(
     one_format(as_json=as_json, as_csv=as_csv)
     recognizer = make_recognizer(detector=detector, embedder=embedder, threads=threads)
     run = Run(images, doing="Embedding")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"image": path, "face": i} | face_fields(face) | {"embedding": one.embeddings[i].tolist()}
         for path, one in run.each(recognizer.embed)
         for i, face in enumerate(one.faces)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
-from vultus.cli.parts import open_gallery
+from vultus.cli.parts import gallery_path, open_gallery
 
 app = typer.Typer(no_args_is_help=True, help="Inspect, check, copy and rescue the gallery's file.")
 
@@ -66,6 +67,56 @@ def audit(gallery: options.GalleryFile = None, as_json: options.Json = False) ->
         print_json(entries)
     else:
         print_table(entries, columns={key: key for key in ("at", "actor", "action", "name", "detail")})
+
+
+@app.command("export")
+def export_people(
+    target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
+    gallery: options.GalleryFile = None,
+) -> None:
+    """Write everybody into one file with checksums: for backups and for moving house.
+
+    Example: vultus gallery export backup.zip
+    """
+    with open_gallery(gallery) as store:
+        store.export(target)
+        stats = store.stats()
+    typer.echo(f"exported {stats.people} people with {stats.templates} templates to {target}")
+
+
+class OnConflict(StrEnum):
+    """What to do about somebody who is in the gallery already."""
+
+    ERROR = "error"
+    SKIP = "skip"
+    REPLACE = "replace"
+
+
+@app.command("import")
+def import_people(
+    source: Annotated[Path, typer.Argument(help="A file that export wrote.", show_default=False)],
+    on_conflict: Annotated[
+        OnConflict,
+        typer.Option(
+            "--on-conflict",
+            help="Somebody who is there already: error changes nothing, skip keeps the gallery's, "
+            "replace takes the file's.",
+        ),
+    ] = OnConflict.ERROR,
+    gallery: options.GalleryFile = None,
+) -> None:
+    """Add everybody of an exported file: all of them, or none. The gallery is made if it is missing.
+
+    Example: vultus gallery import backup.zip --on-conflict skip
+    """
+    from vultus.gallery import SqliteGallery
+
+    with SqliteGallery(gallery_path(gallery)) as store:
+        done = store.import_from(source, on_conflict=on_conflict.value)
+    typer.echo(
+        f"imported {done.people} people with {done.templates} templates "
+        f"({done.skipped} skipped, {done.replaced} replaced)"
+    )
 
 
 @app.command()
