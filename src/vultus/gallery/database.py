@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from vultus.errors import GalleryError
@@ -179,10 +179,11 @@ def create(path: Path) -> None:
         publish(fresh, path)
     except FileExistsError:
         pass  # another process was first
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise GalleryError(f"gallery {path}: it cannot be made: {error}") from error
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError, ValueError):
+            fresh.unlink()
 
 
 def publish(fresh: Path, path: Path) -> None:
@@ -219,7 +220,7 @@ def check_header(path: Path) -> None:
         raise GalleryError(f"gallery {path}: there is no such file") from error
     except IsADirectoryError as error:
         raise GalleryError(f"gallery {path}: this is a folder; name a file") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise GalleryError(f"gallery {path}: it cannot be read: {error}") from error
     if not start:
         raise GalleryError(f"gallery {path}: the file is empty; delete it, and a new gallery is made")

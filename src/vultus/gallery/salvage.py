@@ -1,6 +1,8 @@
 """Copying what is intact of a damaged gallery into a new one."""
 
+import sqlite3
 import uuid
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
@@ -10,7 +12,7 @@ from vultus.errors import GalleryError
 from vultus.gallery.damage import Damage
 from vultus.gallery.database import Database, check_header, naming, open_file, publish
 from vultus.gallery.journal import save_entry
-from vultus.gallery.rows import add_template, save_person
+from vultus.gallery.rows import PersonRow, add_template, save_person
 from vultus.gallery.schema import version_of
 from vultus.gallery.survey import intact_audit, intact_faces, intact_people
 
@@ -62,18 +64,26 @@ def salvage(source: str | PathLike[str], target: str | PathLike[str]) -> Salvage
 
 def _copy(source: Path, target: Database) -> Salvaged:
     damaged: list[Damage] = []
-    with naming(source), closing(open_file(source, mode="ro")) as old, target.writing() as new:
+    with target.writing() as new, naming(source), closing(open_file(source, mode="ro")) as old:
         old.execute("BEGIN")
         version_of(old, source)
         people = intact_people(old, damaged)
-        for person in people.values():
-            save_person(new, replace(person, template_count=0))
         counts = dict.fromkeys(people, 0)
+        _write_people(new, people, counts, path=target.path)
         for row, crop in intact_faces(old, people, damaged):
-            add_template(new, row, crop)
             counts[row.identity_id] += 1
-        for person in people.values():
-            save_person(new, replace(person, template_count=counts[person.id]))
+            with naming(target.path):
+                add_template(new, row, crop)
+        _write_people(new, people, counts, path=target.path)
         for entry in intact_audit(old, damaged):
-            save_entry(new, entry)
+            with naming(target.path):
+                save_entry(new, entry)
     return Salvaged(len(people), sum(counts.values()), tuple(damaged))
+
+
+def _write_people(
+    connection: sqlite3.Connection, people: Mapping[str, PersonRow], counts: Mapping[str, int], *, path: Path
+) -> None:
+    with naming(path):
+        for person in people.values():
+            save_person(connection, replace(person, template_count=counts[person.id]))

@@ -126,7 +126,7 @@ class SqliteGallery:
             )
             save_person(connection, person)
             write_faces(connection, faces, identity_id=person.id, contract=contract)
-            self._note(connection, person, "enrol", f"{len(faces)} templates")
+            self._note(connection, person, "enrol", f"{len(faces)} new, {person.template_count} in all")
         return person.identity()
 
     def remove(self, identity_id: str) -> None:
@@ -139,7 +139,7 @@ class SqliteGallery:
             person = self._person(connection, identity_id)
             deleted = delete_person(connection, person)
             check_count(person, deleted, path=self.path)
-            self._note(connection, person, "remove", f"{deleted} templates")
+            self._note(connection, person, "remove", f"{deleted} deleted")
         self._database.forget_deleted()
 
     def remove_template(self, identity_id: str, template_id: int) -> Identity:

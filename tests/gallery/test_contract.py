@@ -1,0 +1,70 @@
+"""Vectors of two contracts are never mixed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vultus.errors import GalleryError, ShapeError
+from vultus.gallery import SqliteGallery
+from vultus.types import Template
+
+MakeFaces = Callable[..., list[Template]]
+
+
+def test_another_contract_is_refused_at_the_door(
+    gallery: SqliteGallery, faces: MakeFaces, path: Path
+) -> None:
+    gallery.enrol("Anna", faces(1))
+    with pytest.raises(GalleryError) as caught:
+        SqliteGallery(path, contract="contract-2")
+    for part in (str(path), "contract-1", "contract-2", "vultus gallery migrate"):
+        assert part in str(caught.value)
+
+
+def test_an_empty_gallery_takes_any_contract(gallery: SqliteGallery, faces: MakeFaces, path: Path) -> None:
+    assert gallery.contract == "contract-1"
+    with SqliteGallery(path, contract="contract-2") as other:
+        other.enrol("Anna", faces(1))
+    with pytest.raises(GalleryError, match="contract-2"):
+        gallery.enrol("Berta", faces(1))
+    with pytest.raises(GalleryError, match="contract-2"):
+        gallery.search(np.stack([face.embedding for face in faces(1)]))
+    assert gallery.contract == "contract-2"
+
+
+def test_an_emptied_gallery_takes_another_contract_and_dimension(
+    gallery: SqliteGallery, faces: MakeFaces, path: Path
+) -> None:
+    gallery.remove(gallery.enrol("Anna", faces(1)).id)
+    gallery.close()
+    with SqliteGallery(path, contract="contract-2") as other:
+        other.enrol("Berta", faces(1, dimension=32))
+        assert other.contract == "contract-2"
+
+
+def test_without_any_contract_nobody_can_be_enrolled(path: Path, faces: MakeFaces) -> None:
+    with SqliteGallery(path) as gallery:
+        assert gallery.contract == ""
+        with pytest.raises(GalleryError, match=r"contract=embedder\.contract"):
+            gallery.enrol("Anna", faces(1))
+        assert gallery.people() == []
+
+
+def test_whoever_names_no_contract_takes_the_one_that_is_there(
+    gallery: SqliteGallery, faces: MakeFaces, path: Path
+) -> None:
+    gallery.enrol("Anna", faces(1))
+    with SqliteGallery(path) as other:
+        assert other.contract == "contract-1"
+        other.enrol("Berta", faces(1, seed=2))
+    assert len(gallery.people()) == 2
+
+
+def test_another_dimension_is_refused(gallery: SqliteGallery, faces: MakeFaces) -> None:
+    gallery.enrol("Anna", faces(1))
+    with pytest.raises(ShapeError, match="16 dimensions, like those in the gallery, got 8"):
+        gallery.enrol("Berta", faces(1, dimension=8))
+    with pytest.raises(ShapeError, match="16 dimensions"):
+        gallery.search(np.stack([face.embedding for face in faces(1, dimension=8)]))

@@ -1,0 +1,46 @@
+-- A gallery of schema version 1: two people, before there was a change log.
+PRAGMA application_id = 1448430676;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE audit (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            at TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+            identity_id TEXT NOT NULL, name TEXT NOT NULL, detail TEXT NOT NULL,
+            checksum BLOB NOT NULL
+        );
+INSERT INTO "audit" VALUES(1,'2026-11-21T23:45:59.922+00:00','somebody','enrol','543d82b05ea34656ad0f24167893bc48','Anna','2 templates',X'4D841E31FE7590F0384AE63ABF08B8A0');
+INSERT INTO "audit" VALUES(2,'2026-11-21T23:45:59.939+00:00','somebody','enrol','80dc450efd6c4356babde17a31794428','Berta','1 templates',X'CDABE403E954E61DF3DC6E53C5D4F228');
+CREATE TABLE people (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            name_key TEXT NOT NULL UNIQUE,
+            metadata TEXT NOT NULL,
+            created TEXT NOT NULL,
+            template_count INTEGER NOT NULL,
+            checksum BLOB NOT NULL
+        );
+INSERT INTO "people" VALUES(1,'543d82b05ea34656ad0f24167893bc48','Anna','anna','{"team": "red"}','2026-11-21T23:45:59.922+00:00',2,X'7E4E804C980E860385618BEDCEC138D6');
+INSERT INTO "people" VALUES(2,'80dc450efd6c4356babde17a31794428','Berta','berta','{}','2026-11-21T23:45:59.939+00:00',1,X'B19547E74550CD9DE2513B786CE3D788');
+CREATE TABLE templates (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            identity_id TEXT NOT NULL REFERENCES people (id),
+            contract TEXT NOT NULL,
+            dimension INTEGER NOT NULL,
+            vector BLOB NOT NULL,
+            quality REAL NOT NULL,
+            source TEXT NOT NULL,
+            created TEXT NOT NULL,
+            crop_digest BLOB,
+            checksum BLOB NOT NULL,
+            crop BLOB
+        );
+INSERT INTO "templates" VALUES(1,'543d82b05ea34656ad0f24167893bc48','contract-1',4,X'0000803F000000000000000000000000',1.0,'a.jpg','2026-11-21T23:45:59.857+00:00',X'B426105B5A2B8D8FD7914201A12425B1',X'DA99215508F838621021B044725455B3',X'89504E470D0A1A0A0000000D4948445200000002000000020802000000FDD49A730000000B49444154785E6360400600000E0001D5DBAD2D0000000049454E44AE426082');
+INSERT INTO "templates" VALUES(2,'543d82b05ea34656ad0f24167893bc48','contract-1',4,X'000000000000803F0000000000000000',0.5,'','2026-11-21T23:45:59.921+00:00',NULL,X'2CB0724F07773A5F0DC40A41B08DE809',NULL);
+INSERT INTO "templates" VALUES(3,'80dc450efd6c4356babde17a31794428','contract-1',4,X'00000000000000000000803F00000000',1.0,'','2026-11-21T23:45:59.939+00:00',NULL,X'B11E5A7E616161C3614B4584569E78A0',NULL);
+CREATE INDEX templates_of_person ON templates (identity_id);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('people',2);
+INSERT INTO "sqlite_sequence" VALUES('templates',3);
+INSERT INTO "sqlite_sequence" VALUES('audit',2);
+COMMIT;
