@@ -2,10 +2,12 @@
 
 import io
 import struct
+import sys
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -272,12 +274,29 @@ def test_an_orientation_that_does_not_exist_is_ignored(value: int) -> None:
     check_is_upright(load_image(jpeg(picture, exif)))
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize(
-    "exif", [b"", b"rubbish", b"MM\x00*\x00\x00\xff\xff", b"II*\x00\x08\x00\x00\x00\xff\xff" + b"\xff" * 40]
+    "exif",
+    [
+        b"rubbish",
+        b"MM\x00*\x00\x00\xff\xff",
+        b"MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x02\x00\x00\x00\x04six\x00",  # a text for a number
+        b"II*\x00\x08\x00\x00\x00\xff\xff" + b"\xff" * 40,
+    ],
+    ids=["no TIFF", "cut short", "text", "thousands of entries"],
 )
-def test_exif_that_cannot_be_read_leaves_the_picture_as_stored(exif: bytes) -> None:
+def test_exif_that_cannot_be_read_leaves_the_picture_as_stored(exif: bytes, form: str) -> None:
     picture, _ = oriented(1)
-    check_is_upright(load_image(encoded(picture, "JPEG", exif=b"Exif\0\0" + exif, quality=95, subsampling=0)))
+    check_is_upright(load_image(encoded(picture, form, exif=b"Exif\0\0" + exif, quality=95)))
+
+
+def test_a_tiff_with_a_broken_entry_in_its_metadata_is_read_without_a_warning() -> None:
+    picture, exif = oriented(6)
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2026:11:21 10:11:12"
+    data = encoded(picture, "TIFF", exif=exif.tobytes())
+    entry = struct.pack("<HHI", ExifTags.Base.DateTimeOriginal, 2, 20)
+    assert data.count(entry) == 1
+    check_is_upright(load_image(data.replace(entry, entry[:4] + b"\xff\xff\xff\x7f")))
 
 
 @pytest.mark.parametrize("orientation", STORED_AS)
@@ -397,13 +416,23 @@ def test_other_arrays_are_refused_with_advice(array: NDArray[Any], message: str)
 # ---- threads and warnings ----
 
 
+@contextmanager
+def often_switching_threads() -> Iterator[None]:
+    """Makes a race between threads likely."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
 def test_threads_get_the_same_pixels_as_one_caller_and_the_warning_filters_survive() -> None:
     gradient = np.dstack([np.tile(np.arange(64, dtype=np.uint8), (48, 1))] * 3)
     picture = PillowImage.fromarray(gradient)
-    files = [encoded(picture, form) for form in ("JPEG", "PNG", "WEBP", "TIFF", "GIF")] * 12
+    files = [encoded(picture, form) for form in ("JPEG", "PNG", "WEBP", "TIFF", "GIF")] * 40
     expected = [load_image(data) for data in files]
     filters = list(warnings.filters)
-    with ThreadPoolExecutor(8) as pool:
-        for image, alone in zip(pool.map(load_image, files), expected, strict=True):
-            np.testing.assert_array_equal(image, alone)
+    with often_switching_threads(), ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(load_image, files))
     assert list(warnings.filters) == filters
+    for image, alone in zip(images, expected, strict=True):
+        np.testing.assert_array_equal(image, alone)

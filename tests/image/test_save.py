@@ -32,6 +32,14 @@ def test_lossy_formats_stay_close(tmp_path: Path, image: Image, extension: str) 
     assert np.abs(load_image(path).astype(int) - image).mean() < 1.5
 
 
+def test_jpeg_keeps_fine_coloured_detail(tmp_path: Path) -> None:
+    stripes = np.zeros((32, 32, 3), np.uint8)
+    stripes[:, ::2] = (220, 40, 40)
+    stripes[:, 1::2] = (40, 40, 220)
+    save_image(stripes, tmp_path / "stripes.jpg")
+    assert np.abs(load_image(tmp_path / "stripes.jpg").astype(int) - stripes).mean() < 4
+
+
 @pytest.mark.parametrize(
     ("extension", "form"),
     [(".png", "PNG"), (".jpg", "JPEG"), (".webp", "WEBP"), (".bmp", "BMP"), (".tiff", "TIFF")],

@@ -2,7 +2,7 @@
 
 Pillow reads the header and tells format, mode and size before a pixel is decoded; there the cap is checked.
 An ordinary JPEG that ends as it should is then decoded by OpenCV, in half of Pillow's time and to the same
-pixels; everything else by Pillow, which refuses what is truncated.
+pixels; everything else by Pillow, which refuses a truncated file where OpenCV 4 fills the rest with gray.
 """
 
 import struct
@@ -93,14 +93,12 @@ def read_header(stream: BinaryIO, *, what: str) -> ImageFile.ImageFile:
 
 
 def check_size(size_wh: tuple[int, int], *, what: str, max_pixels: int) -> None:
-    """Refuse an image that is too large, or has no pixels.
+    """Refuse an image that is too large.
 
     Raises:
-        ImageError: with its size.
+        ImageError: with its size, and the cap.
     """
     width, height = size_wh
-    if width < 1 or height < 1:
-        raise ImageError(f"{what} has no pixels: its size is {width} x {height}")
     if width * height > max_pixels:
         raise ImageError(
             f"{what} is too large: {width} x {height} = {width * height:,} pixels, "
@@ -126,7 +124,7 @@ def _decode_pixels(picture: ImageFile.ImageFile, stream: BinaryIO, *, what: str)
         if data.endswith(_JPEG_END):
             encoded = np.frombuffer(data, np.uint8)
             bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-            if bgr is not None and bgr.shape[1::-1] == picture.size:
+            if bgr is not None:
                 return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), dtype=np.uint8)
     with (
         _without_warnings() if picture.format == "TIFF" else nullcontext()

@@ -67,7 +67,7 @@ def _brightness(values: NDArray[np.int32] | NDArray[np.float32], *, what: str) -
     lowest, highest = values.min(), values.max()
     conventions = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
     white = next((white for white in conventions if highest <= white), None)
-    if white is None or not lowest >= 0:  # also refuses NaN
+    if white is None or lowest < 0:  # NaN is covered by no convention
         raise ImageError(
             f"{what} has 32-bit pixels from {lowest:g} to {highest:g}, expected 0..1, 0..255 or 0..65535: "
             "its white cannot be told; save it with 8 or 16 bits"
