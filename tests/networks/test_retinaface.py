@@ -76,7 +76,7 @@ def decode(network: RetinaFaceNet, images: Tensor, min_score: float = 0.5) -> li
     with torch.no_grad():
         class_logits, box_deltas, landmark_deltas = network(network.prepare(images))
     rows = []
-    scores = class_logits.softmax(-1)[0, :, 1]
+    scores = class_logits.float().softmax(-1)[0, :, 1]
     anchors = square_anchors((images.shape[2], images.shape[3]))
     for index in torch.nonzero(scores >= min_score).flatten().tolist():
         x, y, w, h = anchors[index].tolist()
@@ -122,6 +122,15 @@ def test_public_weights_agree_with_another_detector(public: RetinaFaceNet, photo
     assert len(found) == len(MTCNN_BOXES)
     for box in MTCNN_BOXES:
         assert max(iou(box, row) for row in found) > 0.7
+
+
+def test_bfloat16_finds_the_same_faces(public: RetinaFaceNet, photos: Path) -> None:
+    images = read(photos / "six-friends.jpg")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = decode(public, images)
+    assert len(found) == len(MTCNN_BOXES)
+    for expected in decode(public, images):
+        assert max(iou(expected, row) for row in found) > 0.98
 
 
 def test_a_photo_without_faces_has_none(public: RetinaFaceNet, photos: Path) -> None:
