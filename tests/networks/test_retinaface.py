@@ -321,6 +321,7 @@ def test_the_activation_and_the_anchors_are_parameters(activation: Activation) -
     assert network(torch.zeros(1, 3, 64, 64))[0].shape == (1, 64 * 3 + 16 * 2 + 4 * 4, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch.onnx's own
 def test_an_onnx_export_gives_equal_outputs_at_any_batch_and_image_size() -> None:
     torch.manual_seed(0)
