@@ -35,7 +35,8 @@ def annotate(
 
     Args:
         image: (H, W, 3) RGB; it is not changed.
-        faces: in pixels of this image; a box that leaves it is framed up to the border.
+        faces: in pixels of this image. A box that leaves it is framed up to the border; one that lies outside
+            is left out.
         labels: one line of text for each face, "" for none; by default the detection scores.
         colours: one RGB colour for each face; by default `DETECTED`. `KNOWN` and `UNKNOWN` go with names.
 
@@ -47,13 +48,14 @@ def annotate(
     paints = [DETECTED] * len(faces) if colours is None else list(colours)
     _check(faces, texts, paints)
     height, width = canvas.shape[:2]
-    line_px = float(np.clip(min(height, width) / 320, 1.5, 12))
+    line_px = float(np.clip(min(height, width) / 320, 2, 12))
     frames = np.clip(faces.boxes, line_px / 2, np.array([width, height, width, height]) - line_px / 2)
-    for i in reversed(range(len(faces))):  # the best face ends on top
+    visible = np.flatnonzero((frames[:, 2:] > frames[:, :2]).all(axis=1))
+    for i in visible[::-1]:  # the best face ends on top
         _paint_frame(canvas, frames[i], line_px=line_px, colour=paints[i])
         _paint_landmarks(canvas, faces.landmarks[i], face_px=float(faces.sizes_px[i]), line_px=line_px)
-    for plate in place_plates(texts, frames, size_hw=(height, width)):
-        plate.paint(canvas, paints[plate.face])
+    for plate in place_plates([texts[i] for i in visible], frames[visible], size_hw=(height, width)):
+        plate.paint(canvas, paints[visible[plate.face]])
     return canvas
 
 

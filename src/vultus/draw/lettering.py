@@ -43,14 +43,14 @@ _FONTS = (
 
 def lettering(text: str, *, size_px: int) -> NDArray[np.uint8]:
     """One line of text as (HEIGHT * size_px, w) ink: 0 is none, 255 is full."""
+    text = text.encode(errors="replace").decode()  # half a surrogate pair crashes OpenCV
     is_shaped = any(ord(character) in _SHAPED_SCRIPTS for character in text)
     if _HAS_OPENCV_FONTS and not is_shaped:
-        return by_opencv(text, size_px=size_px)
+        return _by_opencv(text, size_px)
     return by_pillow(text, size_px=size_px)
 
 
-def by_opencv(text: str, *, size_px: int) -> NDArray[np.uint8]:
-    """`lettering` by OpenCV 5."""
+def _by_opencv(text: str, size_px: int) -> NDArray[np.uint8]:
     face = cv2.FontFace("sans")
     _, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), face, size_px, _WEIGHT)
     ink = np.zeros((round(HEIGHT * size_px), max(width, 1)), np.uint8)
@@ -59,7 +59,7 @@ def by_opencv(text: str, *, size_px: int) -> NDArray[np.uint8]:
 
 
 def by_pillow(text: str, *, size_px: int) -> NDArray[np.uint8]:
-    """`lettering` by Pillow. A letter that no font has loses its accents: "e" is better than a box."""
+    """`lettering` by Pillow. A letter that the font lacks loses its accent: "e" is better than a box."""
     name = max(_installed_fonts(), key=lambda name: sum(_has(name, character) for character in text))
     text = "".join(character if _has(name, character) else _plain(character) for character in text)
     font = _font(name, size_px)
