@@ -142,8 +142,9 @@ def test_quantisation_per_channel_is_left_to_the_kernels() -> None:
     assert repair_graph(model) == model
 
 
-def test_prelu_per_channel_is_the_same_function_of_any_slope() -> None:
-    slope = np.array([0.25, -0.5, 0, 3], np.float32).reshape(4, 1, 1)
+@pytest.mark.parametrize("shape", [(4, 1, 1), (1, 4, 1, 1)])
+def test_prelu_per_channel_is_the_same_function_of_any_slope(shape: tuple[int, ...]) -> None:
+    slope = np.array([0.25, -0.5, 0, 3], np.float32).reshape(shape)
     model = graph_bytes(
         [helper.make_node("PRelu", ["x", "slope"], ["y"])], weights=[numpy_helper.from_array(slope, "slope")]
     )
@@ -151,10 +152,10 @@ def test_prelu_per_channel_is_the_same_function_of_any_slope() -> None:
     assert "PRelu" not in operators(fixed)
     x = np.random.default_rng(6).normal(size=(3, 4, 5, 5)).astype(np.float32)
     (y,) = OnnxSession(fixed).run(x)
-    np.testing.assert_allclose(y, np.where(x > 0, x, slope * x), rtol=1e-6)
+    np.testing.assert_allclose(y, np.where(x > 0, x, slope.reshape(4, 1, 1) * x), rtol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(1,), (4,), (4, 5, 5)])
+@pytest.mark.parametrize("shape", [(1,), (4,), (4, 5, 5), (3, 4, 1, 1)])
 def test_prelu_of_another_kind_is_left_alone(shape: tuple[int, ...]) -> None:
     slope = numpy_helper.from_array(np.full(shape, 0.1, np.float32), "slope")
     model = graph_bytes([helper.make_node("PRelu", ["x", "slope"], ["y"])], weights=[slope])

@@ -102,8 +102,8 @@ def _rewrite_prelu(graph: "GraphProto") -> None:
         tensor.name: numpy_helper.to_array(tensor).reshape(-1, 1, 1, 1)
         for tensor in graph.initializer
         if tensor.data_type == TensorProto.FLOAT
-        and len(tensor.dims) == 3
-        and tuple(tensor.dims[1:]) == (1, 1)
+        and (len(tensor.dims) == 3 or (len(tensor.dims) == 4 and tensor.dims[0] == 1))  # PyTorch writes four
+        and tuple(tensor.dims[-2:]) == (1, 1)
     }
     nodes: list[NodeProto] = []
     for node in graph.node:
