@@ -137,8 +137,8 @@ def test_a_file_in_a_package_is_found_and_verified(monkeypatch: pytest.MonkeyPat
         store.find(weights)
 
 
-@pytest.mark.parametrize("name", ["sface-int8bq", "mtcnn-lz4"])
-def test_the_weights_in_the_installed_wheels_are_the_published_ones(name: str) -> None:
+@pytest.mark.parametrize("name", ["mtcnn", "sface-int8bq", "mtcnn-lz4"])
+def test_the_weights_in_the_installed_wheels_are_the_ones_in_the_catalogue(name: str) -> None:
     weights = entry(name)
     paths = store.verify(weights)
     assert [path.stat().st_size for path in paths] == [file.n_bytes for file in weights.files]

@@ -62,9 +62,24 @@ ENTRIES: Final = (
         task="detection",
         architecture="MTCNN (P-Net, R-Net, O-Net), ONNX",
         files=(
-            WeightsFile("mtcnn_pnet.onnx", ShippedFile("files/mtcnn_pnet.onnx"), sha256=None),
-            WeightsFile("mtcnn_rnet.onnx", ShippedFile("files/mtcnn_rnet.onnx"), sha256=None),
-            WeightsFile("mtcnn_onet.onnx", ShippedFile("files/mtcnn_onet.onnx"), sha256=None),
+            WeightsFile(
+                "mtcnn_pnet.onnx",
+                ShippedFile("files/mtcnn_pnet.onnx"),
+                sha256="79ed6aca50fa8615269c1028bccac156bf565fe93aec311f3c04260ff76bfccb",
+                n_bytes=29_525,
+            ),
+            WeightsFile(
+                "mtcnn_rnet.onnx",
+                ShippedFile("files/mtcnn_rnet.onnx"),
+                sha256="335775f8feb9777506aa320f382177e88ebaee184011034d4448f9269a6bbe7c",
+                n_bytes=404_452,
+            ),
+            WeightsFile(
+                "mtcnn_onet.onnx",
+                ShippedFile("files/mtcnn_onet.onnx"),
+                sha256="44e37439954f1f2f2d5b483f1a2260dae799cd6ee953d18fe0a396d0a9179130",
+                n_bytes=1_561_517,
+            ),
         ),
         preprocessing=_MTCNN_PREPROCESSING,
         licence=_MTCNN_LICENCE,
