@@ -93,7 +93,7 @@ def _paint_frame(canvas: Image, frame: FloatArray, *, line_px: float, colour: Co
 
 
 def _paint_landmarks(canvas: Image, points: FloatArray, *, face_px: float, line_px: float) -> None:
-    radius = min(2.5 * line_px, max(0.025 * face_px, 1.0))
+    radius = min(2.5 * line_px, max(0.025 * face_px, 0.8))
     for (x, y), colour in zip(points.tolist(), LANDMARK_COLOURS, strict=True):
-        for r, paint, opacity in ((1.25 * radius + 0.75, _SHADOW, _SHADOW_OPACITY), (radius, colour, 1.0)):
+        for r, paint, opacity in ((1.3 * radius + 0.3, _SHADOW, _SHADOW_OPACITY), (radius, colour, 1.0)):
             paint_box(canvas, (x - r, y - r, x + r, y + r), radius=r, colour=paint, opacity=opacity)
