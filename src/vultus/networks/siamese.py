@@ -62,8 +62,9 @@ class Siamese(nn.Module):
         """
         if first.shape != second.shape:
             raise ShapeError(f"first and second must have one shape, got {first.shape} and {second.shape}")
-        u, v = unit(self.embedder(torch.cat([first, second]))).chunk(2)
-        return u, v
+        embeddings = unit(self.embedder(torch.cat([first, second])))
+        pair_count = first.shape[0]  # len() would fix the batch size of an exported graph
+        return embeddings[:pair_count], embeddings[pair_count:]
 
     def loss(self, first: Tensor, second: Tensor, *, is_same: Tensor) -> Tensor:
         """The pair loss of two batches.
