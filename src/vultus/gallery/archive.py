@@ -66,7 +66,7 @@ def export_archive(source: Path, target: Path) -> None:
 
 
 def _write(connection: sqlite3.Connection, archive: zipfile.ZipFile, *, path: Path) -> None:
-    people = sorted(read_people(connection), key=lambda person: person.name_key)
+    people = list(read_people(connection))
     templates: list[Mapping[str, Any]] = []
     vectors: list[bytes] = []
     for person in people:

@@ -6,8 +6,10 @@ somebody's face.
 """
 
 import os
+import random
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,15 +18,24 @@ from pathlib import Path
 from vultus.errors import GalleryError
 from vultus.gallery.schema import VERSION, migrate, version_of
 
-WAIT_S = 30.0  # how long to wait for another process's transaction
+PRAGMAS = (
+    "foreign_keys = ON",
+    "synchronous = FULL",
+    "fullfsync = ON",  # macOS: a plain fsync leaves the data in the drive's own cache
+    "secure_delete = ON",
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+)
+WAIT_S = 30.0
 _MAGIC = b"SQLite format 3\0"
 _REASONS = {
     "SQLITE_FULL": "the disk is full, or the file may not grow; the change was not made",
     "SQLITE_IOERR": "reading or writing failed; a change under way was not made",
     "SQLITE_READONLY": "it cannot be written to: check the permissions of the file and of its folder",
     "SQLITE_CANTOPEN": "it cannot be opened: check the permissions of the file and of its folder",
-    "SQLITE_BUSY": f"another process kept it locked for {WAIT_S:.0f} s; try again",
+    "SQLITE_BUSY": "another process keeps it locked; try again later",
     "SQLITE_CORRUPT": "the file is damaged; `vultus gallery salvage` copies what is intact",
+    "SQLITE_CONSTRAINT": "the file is damaged; `vultus gallery salvage` copies what is intact",
     "SQLITE_NOTADB": "the file is damaged, or not a gallery at all",
     "SQLITE_ERROR": "the file is damaged, or lacks what a gallery has",
 }
@@ -35,7 +46,7 @@ def naming(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into a GalleryError that names the file and says what to do."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where damage garbles SQLite's message
         code = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
         reason = next((text for key, text in _REASONS.items() if code.startswith(key)), "it cannot be used")
         raise GalleryError(f"gallery {path}: {reason} ({error})") from error
@@ -47,13 +58,15 @@ class Database:
     Args:
         path: the file; made if missing, unless `read_only`.
         read_only: never write, not even a newer schema.
+        wait_s: how long to wait for another process's transaction before giving up.
 
     Raises:
         GalleryError: the file cannot be opened or made, is damaged, or is not a gallery.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, wait_s: float = WAIT_S) -> None:
         self.path = path
+        self._wait_s = wait_s
         self.read_only = read_only
         self._process = os.getpid()
         self._writing, self._reading = threading.Lock(), threading.Lock()
@@ -62,6 +75,7 @@ class Database:
         with naming(path):
             self._writer = connect(path, read_only=read_only)
             try:
+                self._writer.execute("PRAGMA busy_timeout = 0")  # it waits in `_begin_writing`
                 self._reader = connect(path, read_only=True)
             except BaseException:
                 self._writer.close()
@@ -89,8 +103,10 @@ class Database:
             GalleryError: the file is damaged or closed.
         """
         self._check_process()
-        with self._reading, naming(self.path), _transaction(self._reader, "BEGIN"):
-            yield self._reader
+        with self._reading, naming(self.path):
+            self._reader.execute("BEGIN")
+            with _transaction(self._reader):
+                yield self._reader
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -102,8 +118,10 @@ class Database:
         self._check_process()
         if self.read_only:
             raise GalleryError(f"gallery {self.path}: it was opened read-only")
-        with self._writing, naming(self.path), _transaction(self._writer, "BEGIN IMMEDIATE"):
-            yield self._writer
+        with self._writing, naming(self.path):
+            _begin_writing(self._writer, wait_s=self._wait_s)
+            with _transaction(self._writer):
+                yield self._writer
 
     def forget_deleted(self) -> None:
         """Empty the write-ahead log, in which what was deleted may still stand; as far as others allow."""
@@ -119,9 +137,26 @@ class Database:
             )
 
 
+def _begin_writing(connection: sqlite3.Connection, *, wait_s: float) -> None:
+    """Begin a transaction as soon as nobody else writes.
+
+    SQLite's own waiting grows to 100 ms between attempts: another process that writes without pause would
+    starve us. Asking about every millisecond gives both their turns.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.0, 0.002))  # noqa: S311 (no secret; at random, so as not to keep step)
+        else:
+            return
+
+
 @contextmanager
-def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
-    connection.execute(begin)
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
@@ -170,20 +205,29 @@ def create(path: Path) -> None:
     """
     if not path.parent.is_dir():
         raise GalleryError(f"gallery {path}: there is no folder {path.parent} to make it in")
-    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # faces: for the owner only
-        with naming(path), closing(open_file(fresh)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
-            migrate(connection)
-        publish(fresh, path)
+        with unfinished(path) as fresh:
+            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # faces: for the owner only
+            with naming(path), closing(open_file(fresh)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL").fetchall()
+                migrate(connection)
+            publish(fresh, path)
     except FileExistsError:
         pass  # another process was first
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise GalleryError(f"gallery {path}: it cannot be made: {error}") from error
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """A name beside `path` to build a database under. Whatever has that name in the end is deleted."""
+    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        yield fresh
     finally:
-        with suppress(OSError, ValueError):
-            fresh.unlink()
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with suppress(OSError, ValueError):
+                fresh.with_name(fresh.name + suffix).unlink()
 
 
 def publish(fresh: Path, path: Path) -> None:
@@ -243,13 +287,16 @@ def open_file(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
         isolation_level=None,  # transactions are begun by hand
         check_same_thread=False,  # each connection has a lock
     )
-    for pragma in (
-        "foreign_keys = ON",
-        "synchronous = FULL",
-        "fullfsync = ON",  # macOS: a plain fsync leaves the data in the drive's own cache
-        "secure_delete = ON",
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.text_factory = _readable
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _readable(text: bytes) -> str:
+    """Text that damage may have touched: what is no UTF-8 is left to the checksums, which name the row."""
+    return text.decode(errors="replace")

@@ -1,7 +1,6 @@
 """Copying what is intact of a damaged gallery into a new one."""
 
 import sqlite3
-import uuid
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from vultus.errors import GalleryError
 from vultus.gallery.damage import Damage
-from vultus.gallery.database import Database, check_header, naming, open_file, publish
+from vultus.gallery.database import Database, check_header, naming, open_file, publish, unfinished
 from vultus.gallery.journal import save_entry
 from vultus.gallery.rows import PersonRow, add_template, save_person
 from vultus.gallery.schema import version_of
@@ -49,16 +48,13 @@ def salvage(source: str | PathLike[str], target: str | PathLike[str]) -> Salvage
     check_header(old)
     if new.exists():
         raise GalleryError(f"gallery {new}: there is a file already; salvage makes a new one")
-    fresh = new.with_name(f".{new.name}.{uuid.uuid4().hex}")
     try:
-        copy = Database(fresh)
-        with closing(copy):
-            result = _copy(old, copy)
-        publish(fresh, new)
+        with unfinished(new) as fresh:
+            with closing(Database(fresh)) as copy:
+                result = _copy(old, copy)
+            publish(fresh, new)
     except OSError as error:
         raise GalleryError(f"gallery {new}: it cannot be made: {error}") from error
-    finally:
-        fresh.unlink(missing_ok=True)
     return result
 
 
