@@ -129,7 +129,9 @@ def markdown(rows: Sequence[Mapping[str, Any]], *, is_timed: bool) -> str:
         "GFLOPs: 10^9 multiply-adds of convolutions and linear layers for one input, each counted once.",
     ]
     if is_timed:
-        lines.append(f"CPU ms: median of five calls, eager float32, random weights, on {this_machine()}.")
+        lines.append(
+            f"CPU ms: median of up to five calls, eager float32, random weights, on {this_machine()}."
+        )
     sources = sorted({(one["source"], one["name"]) for one in rows if one["source"]})
     lines += ["", "Published figures:", ""] if sources else []
     by_source: dict[str, list[str]] = {}
