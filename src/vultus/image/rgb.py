@@ -35,7 +35,7 @@ def to_rgb(picture: PillowImage.Image, *, what: str) -> Image:
         return np.array(ImageChops.invert(picture).convert("RGB"))
     if picture.has_transparency_data:
         return on_white(picture.convert("RGBA"))
-    return np.array(picture.convert("RGB"))
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))  # `convert` copies
 
 
 def on_white(rgba: PillowImage.Image) -> Image:
