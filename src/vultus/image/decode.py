@@ -126,9 +126,8 @@ def _decode_pixels(picture: ImageFile.ImageFile, stream: BinaryIO, *, what: str)
             bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
             if bgr is not None:
                 return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), dtype=np.uint8)
-    with (
-        _without_warnings() if picture.format == "TIFF" else nullcontext()
-    ):  # the one that reads metadata here
+    reads_metadata_too = picture.format == "TIFF"
+    with _without_warnings() if reads_metadata_too else nullcontext():
         picture.load()
     return to_rgb(picture, what=what)
 
@@ -146,7 +145,8 @@ def _exif_orientation(picture: ImageFile.ImageFile) -> int:
 def _without_warnings() -> Iterator[None]:
     """Odd metadata is nothing that our callers could mend.
 
-    `catch_warnings` changes what every thread sees: one enters at a time, and not while pixels are decoded.
+    `catch_warnings` changes what every thread sees, so one enters at a time, and not to decode pixels (but
+    for TIFF): threads decode side by side.
     """
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
