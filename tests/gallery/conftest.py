@@ -44,3 +44,23 @@ def gallery(path: Path) -> Iterator[SqliteGallery]:
     """An empty gallery."""
     with SqliteGallery(path, contract="contract-1", actor="tester") as made:
         yield made
+
+
+@pytest.fixture
+def archive(gallery: SqliteGallery, faces: MakeFaces, tmp_path: Path) -> Path:
+    """Anna with two templates, Berta with one that has no crop; the gallery stays open."""
+    gallery.enrol("Anna", faces(2, seed=1), metadata={"team": "red", "tags": ["<b>", None]})
+    gallery.enrol("Berta", faces(1, seed=2, crops=False))
+    path = tmp_path / "export.zip"
+    gallery.export(path)
+    return path
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> SqliteGallery:
+    """Another gallery, with Zoe in it."""
+    other = SqliteGallery(tmp_path / "other.db", contract="contract-1", actor="importer")
+    vector = np.zeros(16, np.float32)
+    vector[0] = 1.0
+    other.enrol("Zoe", [Template(vector)])
+    return other

@@ -164,6 +164,9 @@ def _read(archive: zipfile.ZipFile, *, n_bytes: int) -> _Contents:
         raise InputError(
             f"expected {FORMAT} {FORMAT_VERSION}, got {manifest['format']} {manifest['version']}"
         )
+    contract = manifest["contract"]
+    if not isinstance(contract, str):
+        raise InputError(f"the contract must be text, got {contract!r}")
     data = {name: archive.read(name) for name in (PEOPLE, TEMPLATES, VECTORS)}
     for name, content in data.items():
         _check_digest(name, content, manifest["sha256"][name])
@@ -175,7 +178,7 @@ def _read(archive: zipfile.ZipFile, *, n_bytes: int) -> _Contents:
     _check_unique(people)
     _check_names(archive, lines)
     vectors = _vectors(data[VECTORS], (len(lines), manifest["dimension"]))
-    return _Contents(str(manifest["contract"]), people, lines, lines_of, vectors)
+    return _Contents(contract, people, lines, lines_of, vectors)
 
 
 def _check_stored(archive: zipfile.ZipFile, n_bytes: int) -> None:
