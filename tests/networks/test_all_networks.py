@@ -5,6 +5,7 @@ architecture then truly runs, at the smallest input that says something.
 """
 
 import copy
+import shutil
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -222,12 +223,36 @@ def test_gradients_reach_every_parameter_under_autocast_too(name: str) -> None:
             assert parameter.grad.any(), key
 
 
+@each_architecture
+def test_what_must_not_decay_is_what_has_one_dimension(name: str) -> None:
+    """Weight decay spares batch norms, slopes and biases: a trainer tells them by their dimensions."""
+    network, spared = settled(name), set()
+    for path, module in network.named_modules():
+        for key, _ in module.named_parameters(prefix=path, recurse=False):
+            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d | nn.PReLU) or key.endswith("bias"):
+                spared.add(key)
+    spared |= {"alpha", "beta"} & set(dict(network.named_parameters()))  # the Siamese head's
+    assert spared
+    assert {key for key, parameter in network.named_parameters() if parameter.ndim <= 1} == spared
+
+
 @each_exported
 def test_torch_compile_takes_it_whole_and_changes_nothing(name: str) -> None:
     torch.compiler.reset()
     # aot_eager traces and lowers everything but calls no C++ compiler: seconds instead of minutes
     compiled = torch.compile(settled(name), fullgraph=True, backend="aot_eager")
     assert_close(answers(compiled, images(name, 2)), answers(settled(name), images(name, 2)), relative=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="TorchInductor needs a C++ compiler")
+def test_the_code_that_torch_compile_writes_gives_equal_outputs() -> None:
+    """One network through the C++ compiler: depthwise, pointwise and global convolutions, PReLU."""
+    torch.compiler.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside TorchInductor
+        actual = answers(torch.compile(settled("mobilefacenet"), fullgraph=True), images("mobilefacenet", 2))
+    assert_close(actual, answers(settled("mobilefacenet"), images("mobilefacenet", 2)), relative=1e-3)
 
 
 @cache

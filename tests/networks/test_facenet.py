@@ -193,3 +193,9 @@ def test_an_unknown_backbone_and_a_bad_scale_are_refused(network: FaceNet) -> No
         FaceNet("resnet")  # type: ignore[arg-type]  # what a user may type
     with pytest.raises(InputError, match="scale must be above 0"):
         FaceNetClassifier(network, embedding_size=128, class_count=2, scale=0.0)
+
+
+def test_the_bottleneck_starts_with_glorots_variance() -> None:
+    torch.manual_seed(8)
+    weight = FaceNet(embedding_size=512).bottleneck.weight.detach()  # 512 x 1024
+    assert float(weight.var()) == pytest.approx(2 / (512 + 1024), rel=0.02)

@@ -149,3 +149,9 @@ def test_the_output_is_not_normalised() -> None:
     network = MobileFaceNet().train()
     lengths = network(torch.randn(4, 3, 112, 112)).detach().norm(dim=1)
     assert ((lengths - 1).abs() > 1).all()  # batch norm gives each of 128 numbers variance 1: about 11
+
+
+def test_convolutions_start_with_hes_variance() -> None:
+    torch.manual_seed(3)
+    weight = MobileFaceNet().get_parameter("expand.0.weight").detach()  # 512 x 128 x 1 x 1
+    assert float(weight.var()) == pytest.approx(2 / 512, rel=0.03)
