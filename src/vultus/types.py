@@ -139,7 +139,9 @@ class Template:
         vector.flags.writeable = False
         object.__setattr__(self, "embedding", vector)
         if self.crop is not None:
-            object.__setattr__(self, "crop", checked_image(self.crop, what="crop"))
+            crop = checked_image(self.crop, what="crop").copy()
+            crop.flags.writeable = False
+            object.__setattr__(self, "crop", crop)
 
 
 @dataclass(frozen=True, slots=True)

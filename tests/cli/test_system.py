@@ -31,10 +31,21 @@ def test_the_doctor_finds_this_installation_healthy(vultus: Command) -> None:
     outcome = vultus("doctor", "--json")
     assert outcome.code == 0
     report = json.loads(outcome.out)
-    assert report["providers_that_ran"] == ["CPUExecutionProvider"]
+    assert report["is_healthy"] is True
+    names = [check["name"] for check in report["checks"]]
+    assert names == ["weights", "provider", "detection", "embedding"]
     assert all(check["is_ok"] for check in report["checks"])
-    assert len(report["checks"]) >= 2
+    assert "CPUExecutionProvider ran" in report["checks"][1]["detail"]
+    assert {"mtcnn", "sface-int8bq"} <= set(report["facts"]["weights found"])
     assert "onnxruntime" in vultus("doctor").out
+
+
+def test_the_doctor_does_not_fall_back_to_another_provider(vultus: Command) -> None:
+    outcome = vultus("doctor", "--provider", "TensorrtExecutionProvider", "--json")
+    assert outcome.code == 1
+    report = json.loads(outcome.out)
+    assert [check["is_ok"] for check in report["checks"]] == [True, False, False, False]
+    assert "TensorrtExecutionProvider" in report["checks"][1]["detail"]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["detect", "--help"], ["gallery", "--help"]])

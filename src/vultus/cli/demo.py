@@ -27,15 +27,16 @@ def demo(
 
     Example: vultus demo --output pictures/
     """
+    from vultus.draw import annotate_recognition
     from vultus.image import load_image
     from vultus.pipeline import FaceRecognizer
 
     started = time.perf_counter()
     portrait = load_image(_sample("astronaut.png"))
     probes = {
-        "the same photo": portrait,
-        "mirrored, darker, turned by 20 degrees": _changed(portrait),
-        "a cup of coffee": load_image(_sample("coffee.png")),
+        "the-same-photo": portrait,
+        "mirrored-darker-turned": _changed(portrait),
+        "a-cup-of-coffee": load_image(_sample("coffee.png")),
     }
     pictures = Pictures(output, is_single=False)
     rows: list[dict[str, Any]] = []
@@ -44,29 +45,26 @@ def demo(
         recognizer.enrol(PERSON, portrait)
         for title, image in probes.items():
             result = recognizer.identify(image)
-            names = [name or "unknown" for name in result.names]
-            written = pictures.write(title.split(",")[0].replace(" ", "-"), image, result.faces, names)
+            pictures.write(title, annotate_recognition(image, result))
             best = result.matches[0].best if result.matches else None
             rows.append(
                 {
                     "probe": title,
                     "answer": str(result.answer),
-                    "name": ", ".join(names) or None,
+                    "name": result.names[0] if result.names else None,
                     "similarity": round(best.similarity, 3) if best else None,
                     "threshold": recognizer.min_similarity,
-                    "picture": str(written),
                 }
             )
         recognizer.gallery.close()
     seconds = round(time.perf_counter() - started, 2)
     if as_json:
-        print_json({"enrolled": PERSON, "probes": rows, "seconds": seconds})
+        print_json({"enrolled": PERSON, "probes": rows, "pictures": str(output), "seconds": seconds})
         return
-    headings = {key: key for key in ("probe", "answer", "name", "similarity", "threshold", "picture")}
-    print_table(rows, columns=headings, title=f"Enrolled {PERSON} from one photo; then asked who this is:")
-    typer.echo(
-        f"{seconds} s, with loading the networks. Next: vultus enrol NAME PHOTO; vultus identify PHOTO"
-    )
+    headings = {key: key for key in ("probe", "answer", "name", "similarity", "threshold")}
+    print_table(rows, columns=headings, title=f"Enrolled {PERSON} from one photo, then asked who is on:")
+    typer.echo(f"{seconds} s, with loading the networks. Annotated pictures are in {output}/")
+    typer.echo("Next: vultus enrol NAME PHOTO; vultus identify PHOTO")
 
 
 def _sample(name: str) -> Path:

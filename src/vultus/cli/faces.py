@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from vultus.cli import options
-from vultus.cli.images import Run, stderr
+from vultus.cli.images import Run, short_names, stderr
 from vultus.cli.output import (
     face_fields,
     flat_face_fields,
@@ -39,6 +39,7 @@ def detect(
 
     Example: vultus detect photos/ --min-face-px 40 --json > faces.json
     """
+    from vultus.draw import annotate
     from vultus.image import load_image
 
     one_format(as_json=as_json, as_csv=as_csv)
@@ -50,7 +51,7 @@ def detect(
         image = load_image(path, max_pixels=max_pixels)
         faces = finder.detect(image)
         if pictures:
-            pictures.write(path, image, faces)
+            pictures.write(path, annotate(image, faces))
         return faces
 
     found = list(run.each(process))
@@ -78,14 +79,16 @@ def flat_face_fields_names() -> list[str]:
 
 def _print_faces(found: list[tuple[str, Detections]]) -> None:
     rows: list[dict[str, Any]] = []
+    names = short_names([path for path, _ in found])
     for path, faces in found:
         if not len(faces):
-            rows.append({"image": path, "face": "no face"})
+            rows.append({"image": names[path], "face": "no face"})
         for i, face in enumerate(faces):
             x1, y1, x2, y2 = (round(float(value)) for value in face.boxes[0])
             box = f"{x1},{y1} - {x2},{y2}"
             size = f"{x2 - x1} x {y2 - y1}"
-            rows.append({"image": path, "face": i, "score": float(face.scores[0]), "box": box, "size": size})
+            name = names[path] if i == 0 else ""
+            rows.append({"image": name, "face": i, "score": float(face.scores[0]), "box": box, "size": size})
     headings = {"image": "image", "face": "face", "score": "score", "box": "box (px)", "size": "size (px)"}
     print_table(rows, columns=headings)
 

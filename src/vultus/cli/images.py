@@ -1,8 +1,9 @@
 """From what was typed to images: files, folders, globs, standard input; bad ones are reported and skipped."""
 
 import glob
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -100,3 +101,11 @@ def report(path: str, error: VultusError) -> None:
     message = str(error)
     prefix = "" if path in message else f"{path}: "
     stderr.print(Text("error: ", style="red") + Text(prefix + message))
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """How a table for people calls each path: without the folders that all of them share."""
+    if len(paths) < 2:
+        return {path: Path(path).name for path in paths}
+    shared = os.path.commonpath([Path(path).absolute().parent for path in paths])
+    return {path: str(Path(path).absolute().relative_to(shared)) for path in paths}

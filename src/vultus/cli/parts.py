@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vultus.gallery import SqliteGallery
     from vultus.interfaces import Detector
     from vultus.pipeline import FaceRecognizer
-    from vultus.types import Detections, Image
+    from vultus.types import Image
 
 
 def gallery_path(given: Path | None) -> Path:
@@ -77,19 +77,13 @@ class Pictures:
         self._is_file = is_single and target.suffix.lower() in {".png", ".jpg", ".jpeg", ".webp"}
         self._used: set[str] = set()
 
-    def write(self, source: str, image: Image, faces: Detections, labels: list[str] | None = None) -> Path:
-        """Draw the faces and write the picture.
-
-        Returns:
-            The file that was written.
-        """
-        from vultus.draw import annotate
+    def write(self, source: str, picture: Image) -> None:
+        """Write the picture that was drawn of `source`."""
         from vultus.image import save_image
 
         path = self._target if self._is_file else self._target / self._free_name(Path(source).stem)
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_image(annotate(image, faces, labels=labels), path)
-        return path
+        save_image(picture, path)
 
     def _free_name(self, stem: str) -> str:
         name, count = f"{stem}.png", 2

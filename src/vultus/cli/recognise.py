@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from vultus.cli import options
-from vultus.cli.images import Run, find_images, report, stderr
+from vultus.cli.images import Run, find_images, report, short_names, stderr
 from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
 from vultus.cli.parts import Pictures, gallery_path, make_recognizer, open_gallery
 from vultus.errors import InputError, VultusError
@@ -149,6 +149,7 @@ def identify(
 
     Example: vultus identify photos/ --top-k 3 --json
     """
+    from vultus.draw import annotate_recognition
     from vultus.image import load_image
 
     one_format(as_json=as_json, as_csv=as_csv)
@@ -165,14 +166,17 @@ def identify(
         image: Image = load_image(path)
         result = recognizer.identify(image, top_k=top_k)
         if pictures:
-            pictures.write(path, image, result.faces, [_label(match) for match in result.matches])
+            pictures.write(path, annotate_recognition(image, result))
         return result
 
     results = list(run.each(process))
     if as_json:
         print_json([{"image": path} | _recognition_fields(result) for path, result in results])
     else:
-        rows = [row for path, result in results for row in _rows(path, result)]
+        shown_as = (
+            {path: path for path, _ in results} if as_csv else short_names([path for path, _ in results])
+        )
+        rows = [row for path, result in results for row in _rows(shown_as[path], result)]
         names = ["image", "face", "answer", "name", "similarity", "min_similarity", "box", "candidates"]
         if as_csv:
             print_csv(rows, columns=names[:-1])
@@ -180,11 +184,6 @@ def identify(
             shown = names if top_k > 1 else names[:-1]
             print_table(rows, columns={key: key.replace("min_similarity", "threshold") for key in shown})
     run.finish()
-
-
-def _label(match: Any) -> str:
-    similarity = f" {match.best.similarity:.2f}" if match.best else ""
-    return f"{match.name or 'unknown'}{similarity}"
 
 
 def _recognition_fields(result: Recognition) -> dict[str, Any]:
