@@ -1,0 +1,80 @@
+"""Talking between the processes that share a loss: ranks, sums, maxima, and rows that carry gradients.
+
+Without a process group there is one rank, 0, and every function answers what it was given.
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from vultus.errors import ShapeError
+
+
+def rank() -> int:
+    """Which process this is, from 0."""
+    return dist.get_rank() if _is_shared() else 0
+
+
+def rank_count() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if _is_shared() else 1
+
+
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """The element-wise sum over all ranks, without gradient; the argument stays as it is."""
+    total = values.detach().clone()
+    if _is_shared():
+        dist.all_reduce(total)
+    return total
+
+
+def max_over_ranks(values: Tensor) -> Tensor:
+    """The element-wise maximum over all ranks, without gradient; the argument stays as it is."""
+    highest = values.detach().clone()
+    if _is_shared():
+        dist.all_reduce(highest, op=dist.ReduceOp.MAX)
+    return highest
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """(n, ...) rows of each rank to (n * ranks, ...) rows on all, in the order of the ranks.
+
+    The gradient of a rank's own rows is the sum of what all ranks ask of them.
+
+    Raises:
+        ShapeError: the ranks do not have equally many rows; every rank raises it.
+    """
+    if not _is_shared():
+        return rows
+    own_count = torch.tensor([len(rows)], device=rows.device)
+    most, fewest = (int(max_over_ranks(sign * own_count)) * sign for sign in (1, -1))
+    if most != fewest:
+        raise ShapeError(
+            f"every rank must bring equally many rows, got {len(rows)} here and {fewest} to {most} over all; "
+            "drop the last, smaller batch"
+        )
+    # torch gives `apply` no type
+    gathered: Tensor = _GatherRows.apply(rows)  # type: ignore[no-untyped-call]
+    return gathered
+
+
+class _GatherRows(torch.autograd.Function):
+    """All-gather; its backward is the sum over ranks, cut to the own rows."""
+
+    @staticmethod
+    def forward(_ctx: Any, rows: Tensor) -> Tensor:
+        """(n, ...) to (n * ranks, ...). Any: torch gives its context no type."""
+        parts = [torch.empty_like(rows) for _ in range(rank_count())]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(_ctx: Any, grad: Tensor) -> Tensor:
+        """(n * ranks, ...) to (n, ...)."""
+        return sum_over_ranks(grad.contiguous()).chunk(rank_count())[rank()]
+
+
+def _is_shared() -> bool:
+    return dist.is_available() and dist.is_initialized()
