@@ -1,75 +1,95 @@
-"""A recognizer whose detector and embedder read their answers off the picture: what a test sees is what it painted."""
+"""Parts that read their answers off the picture: what a test sees is what it painted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vultus.gallery import SqliteGallery
-from vultus.pipeline import FaceRecognizer
-from vultus.types import Crops, Detections, Embeddings, Image
+from vultus.interfaces import Detector, Embedder
+from vultus.types import Crops, Detections, Embeddings, Image, Template
 
-SIZE = 64
-FACE_PX = 24
+TILE_PX = 64
+FACE_PX = 48
+TWISTED = 66  # the grey value of a face that cannot be aligned
+
+Paint = Callable[..., Image]
 
 
-def paint(*people: int, sharp: bool = True, face_px: int = FACE_PX) -> Image:
-    """A picture with one textured square per person, of that person's grey value, from left to right."""
-    image = np.full((SIZE, SIZE * max(1, len(people)), 3), 255, np.uint8)
+def paint_people(*people: int) -> Image:
+    """A white picture with one square per person, of that person's grey value, from left to right."""
+    image = np.full((TILE_PX, TILE_PX * max(1, len(people)), 3), 255, np.uint8)
     for i, person in enumerate(people):
-        square = image[8 : 8 + face_px, i * SIZE + 8 : i * SIZE + 8 + face_px]
-        square[:] = person
-        if sharp:
-            square[::2, ::2] = 200 + person % 50
+        image[8 : 8 + FACE_PX, i * TILE_PX + 8 : i * TILE_PX + 8 + FACE_PX] = person
     return image
 
 
 class PaintedDetector:
-    """Finds the painted squares."""
+    """Finds the painted squares; those on the left have the better scores."""
 
     def detect(self, image: Image) -> Detections:
-        boxes, scores, landmarks = [], [], []
-        for x in range(0, image.shape[1], SIZE):
-            tile = image[:, x : x + SIZE, 0]
-            ys, xs = np.nonzero(tile != 255)
-            if not len(ys):
-                continue
-            box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float32) + (x, 0, x, 0)
-            width = box[2] - box[0]
-            points = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.55), (0.35, 0.75), (0.65, 0.75)], np.float32)
-            boxes.append(box)
-            scores.append(0.99 - 0.01 * len(scores))
-            landmarks.append(box[:2] + points * width)
-        if not boxes:
-            return Detections.empty()
-        return Detections(np.array(boxes), np.array(scores, np.float32), np.array(landmarks))
+        lefts = [x + 8 for x in range(0, image.shape[1], TILE_PX) if image[8, x + 8, 0] != 255]
+        boxes = np.array([(x, 8, x + FACE_PX, 8 + FACE_PX) for x in lefts], np.float32).reshape(-1, 4)
+        scores = 0.99 - 0.01 * np.arange(len(lefts), dtype=np.float32)
+        return Detections(boxes, scores, np.repeat(boxes[:, None, :2], 5, axis=1))
 
     def detect_batch(self, images: Sequence[Image]) -> list[Detections]:
         return [self.detect(image) for image in images]
 
 
 class PaintedEmbedder:
-    """One random direction per grey value; a face whose grey value is 66 cannot be aligned."""
+    """One random direction per grey value."""
 
     contract = "painted"
-    min_similarity = 0.5
+    min_similarity: float | None = 0.5
 
-    def alignable(self, faces: Detections) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return np.asarray(faces.sizes_px != 13, dtype=np.bool_)
+    def __init__(self) -> None:
+        self._twisted: set[float] = set()
+
+    def alignable(self, faces: Detections) -> NDArray[np.bool_]:
+        return np.array([x not in self._twisted for x in faces.boxes[:, 0]], dtype=np.bool_)
+
+    def twist(self, left_px: float) -> None:
+        """Faces that start in this column cannot be aligned from now on."""
+        self._twisted.add(left_px)
 
     def align(self, image: Image, faces: Detections) -> Crops:
         corners = faces.boxes[:, :2].astype(int)
-        crops = [np.full((8, 8, 3), image[y + 1, x + 1, 0], np.uint8) for x, y in corners]
-        texture = [image[y : y + 8, x : x + 8] for x, y in corners]
-        return np.array(texture, np.uint8).reshape(-1, 8, 8, 3) if crops else np.zeros((0, 8, 8, 3), np.uint8)
+        crops = [image[y : y + 8, x : x + 8] for x, y in corners]
+        return np.array(crops, np.uint8).reshape(-1, 8, 8, 3)
 
     def embed(self, crops: Crops) -> Embeddings:
-        vectors = [np.random.default_rng(int(crop[1, 1, 0])).normal(size=16) for crop in crops]
-        rows = np.array(vectors, np.float32).reshape(-1, 16)
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+        rows = np.array([direction(int(crop[0, 0, 0])) for crop in crops], np.float32)
+        return rows.reshape(-1, 16)
+
+
+def direction(person: int) -> NDArray[np.float32]:
+    """The (16,) unit vector of a person."""
+    vector = np.random.default_rng(person).normal(size=16)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+@pytest.fixture
+def paint() -> Paint:
+    return paint_people
+
+
+@pytest.fixture
+def detector() -> Detector:
+    return PaintedDetector()
+
+
+@pytest.fixture
+def embedder() -> Embedder:
+    return PaintedEmbedder()
 
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> SqliteGallery:
-    return SqliteGallery(tmp_path / "people.db", contract="painted")
+    """Ada is painted in grey 10, Bob in grey 20."""
+    made = SqliteGallery(tmp_path / "people.db", contract="painted")
+    made.enrol("Ada", [Template(direction(10))])
+    made.enrol("Bob", [Template(direction(20))])
+    return made
