@@ -14,7 +14,7 @@ The mean over all pixels leaves nothing to alias, at any scale.
 Crow: Summed-area Tables for Texture Mapping. SIGGRAPH 1984. https://doi.org/10.1145/800031.808600
 """
 
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from vultus.types import FloatArray, Image
 
 Integers: TypeAlias = NDArray[np.integer[Any]]
+
+CROPS_AT_ONCE: Final = 32  # so that their sums stay in the cache
 
 
 class AreaMeans:
@@ -55,7 +57,7 @@ class AreaMeans:
         left, right = spans(np.arange(size_hw[1]), self.size_hw[1], out_count=size_hw[1])
         bands = self._sums[bottom] - self._sums[top]  # (rows, W + 1, 3)
         sums = bands.take(right, axis=1, mode="clip") - bands.take(left, axis=1, mode="clip")
-        return means(sums, np.multiply.outer(bottom - top, right - left))
+        return means(sums, bottom - top, right - left)
 
     def crops(self, edges: Integers, size_px: int) -> FloatArray:
         """Rectangles of the image, each resized to a square. What lies outside the image is black.
@@ -67,16 +69,26 @@ class AreaMeans:
         Returns:
             (N, 3, size_px, size_px) float32 in 0..255.
         """
+        squares = np.empty((len(edges), 3, size_px, size_px), np.float32)
+        for start in range(0, len(edges), CROPS_AT_ONCE):
+            stop = start + CROPS_AT_ONCE
+            squares[start:stop] = self._crops(edges[start:stop], size_px)
+        return squares
+
+    def _crops(self, edges: Integers, size_px: int) -> FloatArray:
         x1, y1, x2, y2 = edges.T[:, :, None]  # (N, 1)
         out = np.arange(size_px)
         columns = x1 + spans(
             out, x2 - x1, out_count=size_px
         )  # (2, N, size_px): first, and one after the last
         rows = y1 + spans(out, y2 - y1, out_count=size_px)
-        counts = (rows[1] - rows[0])[:, :, None] * (columns[1] - columns[0])[:, None, :]  # of black ones too
+        heights, widths = rows[1] - rows[0], columns[1] - columns[0]  # those of black pixels count too
         (top, bottom), (left, right) = rows.clip(0, self.size_hw[0]), columns.clip(0, self.size_hw[1])
-        sums = self._at(bottom, right) - self._at(top, right) - self._at(bottom, left) + self._at(top, left)
-        return means(sums, counts)
+        sums = self._at(bottom, right)
+        sums -= self._at(top, right)
+        sums -= self._at(bottom, left)
+        sums += self._at(top, left)
+        return means(sums, heights, widths)
 
     def _at(self, rows: Integers, columns: Integers) -> Integers:
         """The table at all pairs of (N, R) rows and (N, C) columns: (N, R, C, 3)."""
@@ -96,8 +108,8 @@ def spans(out: Integers, count: int | Integers, *, out_count: int) -> Integers:
     return np.stack([out * count // out_count, -(-(out + 1) * count // out_count)])
 
 
-def means(sums: Integers, counts: Integers) -> FloatArray:
-    """(..., 3, H, W) float32 from (..., H, W, 3) sums over (..., H, W) pixels."""
+def means(sums: Integers, heights: Integers, widths: Integers) -> FloatArray:
+    """(..., 3, H, W) float32 from (..., H, W, 3) sums, given the (..., H) heights and (..., W) widths."""
     planes = np.ascontiguousarray(np.moveaxis(sums, -1, -3)).astype(np.float32)
-    planes /= counts[..., None, :, :]
+    planes /= heights.astype(np.float32)[..., None, :, None] * widths.astype(np.float32)[..., None, None, :]
     return planes

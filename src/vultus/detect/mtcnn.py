@@ -273,31 +273,40 @@ def look(
 def refine(windows: Windows) -> Floats:
     """Stage 2: the (N, 4) squares that remain of what R-Net takes for faces."""
     windows = windows.at(nms(windows.boxes, windows.margins, max_iou=MAX_IOU))
-    return squared(moved(pixel_edges(windows.boxes), windows.offsets)) + FIRST_PIXEL
+    return squared(moved_by_pixels(windows))
 
 
 def decide(windows: Windows) -> Detections:
     """Stage 3: the faces among what O-Net takes for faces."""
-    edges = pixel_edges(windows.boxes)
-    moved_edges = moved(edges, windows.offsets)
-    kept = nms(moved_edges, windows.margins, max_iou=MAX_IOU, overlap="minimum")
-    corners, sides = edges[kept, None, :2], edges[kept, None, 2:] - edges[kept, None, :2]  # (K, 1, 2)
+    boxes = moved_by_pixels(windows)
+    kept = nms(pixel_edges(boxes), windows.margins, max_iou=MAX_IOU, overlap="minimum")
+    corners, sides = pixel_edges(windows.boxes)[kept, None, :2], pixel_counts(windows.boxes)[kept, None]
     landmarks = windows.landmarks[kept].reshape(-1, 2, 5).transpose(0, 2, 1)  # (K, 5, 2)
     return Detections(
-        boxes=(moved_edges[kept] + FIRST_PIXEL).astype(np.float32),
+        boxes=boxes[kept].astype(np.float32),
         scores=(1 / (1 + np.exp(-windows.margins[kept]))).astype(np.float32),
-        landmarks=(corners + landmarks * sides).astype(np.float32),
+        landmarks=(landmarks * sides + corners).astype(np.float32),
     )
 
 
+def moved_by_pixels(windows: Windows) -> Floats:
+    """The (N, 4) boxes after their offsets, which R-Net and O-Net measure in pixels that the box names."""
+    return windows.boxes + windows.offsets * np.tile(pixel_counts(windows.boxes), 2)
+
+
+def pixel_counts(boxes: Floats) -> Floats:
+    """(N, 2) how many pixels wide and high each box is: it names its first and its last."""
+    return boxes[:, 2:] - boxes[:, :2] + 1
+
+
 def pixel_edges(boxes: Floats) -> Floats:
-    """Where the pixels of each box begin and end: the first, counted from 1, begins at x1 - 1."""
+    """(N, 4) where these pixels begin and end: the first, counted from 1, begins at x1 - 1."""
     return boxes - FIRST_PIXEL
 
 
 def crop_edges(boxes: Floats) -> NDArray[np.int64]:
     """The edges of whole pixels, for cutting out."""
-    return np.floor(pixel_edges(boxes)).astype(np.int64)
+    return pixel_edges(np.floor(boxes)).astype(np.int64)
 
 
 def is_visible(boxes: Floats, size_hw: tuple[int, int]) -> NDArray[np.bool_]:

@@ -30,8 +30,7 @@ def areas(boxes: ArrayLike) -> Floats:
     Raises:
         ShapeError: not (N, 4).
     """
-    x1, y1, x2, y2 = _columns(boxes)
-    return np.asarray(np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0))
+    return _areas(_columns(boxes))
 
 
 def overlaps(boxes: ArrayLike, others: ArrayLike, *, overlap: Overlap = "union") -> Floats:
@@ -49,13 +48,7 @@ def overlaps(boxes: ArrayLike, others: ArrayLike, *, overlap: Overlap = "union")
     Raises:
         ShapeError: not (N, 4) and (M, 4).
     """
-    x1, y1, x2, y2 = (column[:, None] for column in _columns(boxes))  # (N, 1)
-    u1, v1, u2, v2 = _columns(others)  # (M,)
-    width = np.maximum(np.minimum(x2, u2) - np.maximum(x1, u1), 0)  # (N, M)
-    height = np.maximum(np.minimum(y2, v2) - np.maximum(y1, v1), 0)
-    shared = width * height
-    own, their = areas(boxes)[:, None], areas(others)
-    whole = own + their - shared if overlap == "union" else np.minimum(own, their)
+    shared, whole = _shared_and_whole(_columns(boxes), _columns(others), overlap=overlap)
     return np.asarray(np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0))
 
 
@@ -85,14 +78,15 @@ def nms(boxes: ArrayLike, scores: ArrayLike, *, max_iou: float, overlap: Overlap
     Raises:
         ShapeError: not (N, 4) and (N,).
     """
-    columns, scores = np.stack(_columns(boxes), axis=1), np.asarray(scores)
-    if scores.shape != (len(columns),):
-        raise ShapeError(f"scores must have shape ({len(columns)},), one per box, got {scores.shape}")
+    columns, scores = _columns(boxes), np.asarray(scores)
+    if scores.shape != columns.shape[1:]:
+        raise ShapeError(f"scores must have shape {columns.shape[1:]}, one per box, got {scores.shape}")
     rest = np.argsort(-scores, kind="stable")
     kept: list[Indices] = []
     while len(rest):
         block = rest[:_NMS_BLOCK]
-        is_over = overlaps(columns[block], columns[rest], overlap=overlap) > max_iou  # (B, R)
+        shared, whole = _shared_and_whole(columns[:, block], columns[:, rest], overlap=overlap)
+        is_over = shared > max_iou * whole  # (B, R)
         chosen = _greedy(is_over[:, : len(block)])
         kept.append(block[chosen])
         is_dropped = np.asarray(is_over[chosen, len(block) :].any(axis=0))
@@ -118,8 +112,9 @@ def squared(boxes: ArrayLike) -> Floats:
         ShapeError: not (N, 4).
     """
     x1, y1, x2, y2 = _columns(boxes)
-    side = np.maximum(x2 - x1, y2 - y1)
-    left, top = (x1 + x2 - side) / 2, (y1 + y2 - side) / 2
+    width, height = x2 - x1, y2 - y1
+    side = np.maximum(width, height)
+    left, top = x1 + width / 2 - side / 2, y1 + height / 2 - side / 2
     return np.stack([left, top, left + side, top + side], axis=1)
 
 
@@ -151,12 +146,27 @@ def clipped(boxes: ArrayLike, size_hw: tuple[int, int]) -> Floats:
     return np.stack([xs[0], ys[0], xs[1], ys[1]], axis=1)
 
 
-def _columns(boxes: ArrayLike) -> tuple[Floats, Floats, Floats, Floats]:
-    """The four (N,) columns, contiguous and floating, of (N, 4) boxes."""
+def _shared_and_whole(boxes: Floats, others: Floats, *, overlap: Overlap) -> tuple[Floats, Floats]:
+    """The two areas, (N, M) each, whose quotient is the overlap, of (4, N) and (4, M) columns."""
+    x1, y1, x2, y2 = boxes[:, :, None]  # (N, 1) each
+    u1, v1, u2, v2 = others  # (M,) each
+    width = np.maximum(np.minimum(x2, u2) - np.maximum(x1, u1), 0)  # (N, M)
+    height = np.maximum(np.minimum(y2, v2) - np.maximum(y1, v1), 0)
+    shared = width * height
+    own, their = _areas(boxes)[:, None], _areas(others)
+    return shared, own + their - shared if overlap == "union" else np.minimum(own, their)
+
+
+def _areas(columns: Floats) -> Floats:
+    x1, y1, x2, y2 = columns
+    return np.asarray(np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0))
+
+
+def _columns(boxes: ArrayLike) -> Floats:
+    """(4, N) x1, y1, x2, y2 of (N, 4) boxes: contiguous and floating."""
     array = np.asarray(boxes)
     if array.ndim != 2 or array.shape[1] != 4:
         raise ShapeError(f"boxes must have shape (N, 4), x1 y1 x2 y2, got {array.shape}")
     if not np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float64)
-    x1, y1, x2, y2 = np.ascontiguousarray(array.T)
-    return x1, y1, x2, y2
+    return np.ascontiguousarray(array.T)
