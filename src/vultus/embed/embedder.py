@@ -139,7 +139,7 @@ class SessionEmbedder:
 def _network_input(crops: Crops, preprocessing: Preprocessing) -> FloatArray:
     """The crops as the network wants them."""
     ordered = crops if preprocessing.channels == "RGB" else crops[..., ::-1]
-    mean, std = np.float32(preprocessing.mean), np.float32(preprocessing.std)
+    mean, std = np.array([preprocessing.mean, preprocessing.std], np.float32)
     scaled = (ordered.astype(np.float32) - mean) / std
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2) if preprocessing.layout == "NCHW" else scaled)
 

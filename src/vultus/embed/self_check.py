@@ -1,0 +1,78 @@
+"""Does this machine compute what ours computed? One real face, and the embedding that it has to give.
+
+The face is scikit-image's portrait of Eileen Collins (NASA, public domain), cut to 112 px. Other processors
+and other versions of ONNX Runtime move the sixth digit; damaged weights, a wrong order of channels or a
+provider that computes nonsense move the first.
+
+    python -m vultus.embed.self_check        # writes the embeddings anew, after a change that means to
+    change them
+"""
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from vultus.embed.embedder import SessionEmbedder
+from vultus.embed.loading import load_embedder
+from vultus.errors import InputError
+from vultus.image import decode_png
+from vultus.types import Image
+
+MIN_AGREEMENT: Final = 0.9999
+REFERENCE: Final = files("vultus.embed") / "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheck:
+    """What a self-check found.
+
+    Attributes:
+        agreement: cosine between the embedding made here and the stored one.
+        min_agreement: what it has to reach.
+    """
+
+    agreement: float
+    min_agreement: float = MIN_AGREEMENT
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether this machine computes the same."""
+        return self.agreement >= self.min_agreement
+
+
+def reference_face() -> Image:
+    """(112, 112, 3) the aligned face."""
+    return decode_png((REFERENCE / "face.png").read_bytes())
+
+
+def check_against_reference(embedder: SessionEmbedder) -> SelfCheck:
+    """Compare what the embedder makes of the reference face with what is stored.
+
+    Raises:
+        InputError: nothing is stored for this embedder's contract.
+    """
+    stored = json.loads((REFERENCE / "embeddings.json").read_text(encoding="utf-8"))
+    if embedder.contract not in stored:
+        raise InputError(
+            f"no reference is stored for {embedder.weights.name} (contract {embedder.contract}); "
+            f"there is one for {', '.join(stored)}"
+        )
+    made = embedder.embed(reference_face()[np.newaxis])[0]
+    return SelfCheck(agreement=float(made @ np.asarray(stored[embedder.contract], np.float32)))
+
+
+def write_reference(folder: Path) -> None:
+    """Store what the default embedder makes of the reference face here, plain and with the flip test."""
+    made = {}
+    for embedder in (load_embedder(), load_embedder(flip=True)):
+        embedding = embedder.embed(reference_face()[np.newaxis])[0]
+        made[embedder.contract] = [round(float(value), 6) for value in embedding]
+    (folder / "embeddings.json").write_text(json.dumps(made) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_reference(Path(str(REFERENCE)))
