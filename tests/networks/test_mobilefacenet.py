@@ -151,6 +151,13 @@ def test_the_output_is_not_normalised() -> None:
     assert ((lengths - 1).abs() > 1).all()  # batch norm gives each of 128 numbers variance 1: about 11
 
 
+def test_the_last_layer_is_a_batch_norm() -> None:
+    torch.manual_seed(4)
+    raw = MobileFaceNet(size_hw=(48, 48)).train()(torch.randn(16, 3, 48, 48)).detach()
+    assert torch.allclose(raw.mean(dim=0), torch.zeros(128), atol=1e-5)
+    assert torch.allclose(raw.var(dim=0, unbiased=False), torch.ones(128), atol=1e-2)
+
+
 def test_convolutions_start_with_hes_variance() -> None:
     torch.manual_seed(3)
     weight = MobileFaceNet().get_parameter("expand.0.weight").detach()  # 512 x 128 x 1 x 1
