@@ -17,9 +17,9 @@ from vultus.training.losses.circle import weigh_other, weigh_same
 
 def circle(same: list[float], other: list[float], *, m: float, gamma: float) -> float:
     """Equation 6 for one anchor, as it stands; decimals, because the powers go beyond a float."""
-    z_same = sum(Decimal(-gamma * max(1 + m - s, 0) * (s - (1 - m))).exp() for s in same)
+    z_same = sum((Decimal(-gamma * max(1 + m - s, 0) * (s - (1 - m))).exp() for s in same), Decimal(0))
     z_other = sum(Decimal(gamma * max(s + m, 0) * (s - m)).exp() for s in other)
-    return float((1 + z_other * z_same).ln())
+    return float((Decimal(1) + z_other * z_same).ln())
 
 
 @pytest.mark.parametrize(("m", "gamma"), [(0.25, 256.0), (0.4, 80.0), (0.25, 1.0)])
