@@ -40,8 +40,7 @@ def demo(
     }
     pictures = Pictures(output, is_single=False)
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        recognizer = FaceRecognizer(Path(folder) / "people.db")
+    with tempfile.TemporaryDirectory() as folder, FaceRecognizer(Path(folder) / "people.db") as recognizer:
         recognizer.enrol(PERSON, portrait)
         for title, image in probes.items():
             result = recognizer.identify(image)
@@ -56,7 +55,6 @@ def demo(
                     "threshold": recognizer.min_similarity,
                 }
             )
-        recognizer.gallery.close()
     seconds = round(time.perf_counter() - started, 2)
     if as_json:
         print_json({"enrolled": PERSON, "probes": rows, "pictures": str(output), "seconds": seconds})

@@ -67,17 +67,14 @@ class Run:
 
     def each(self, process: Callable[[str], T]) -> Iterator[tuple[str, T]]:
         """The path and the result of every image that could be processed."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        is_long = len(self.paths) > 1 and stderr.is_terminal
-        with Progress(*columns, console=stderr, transient=True, disable=not is_long) as progress:
-            for path in progress.track(self.paths, description=self._doing):
-                try:
-                    result = process(path)
-                except VultusError as error:
-                    self.failures.append((path, error))
-                    report(path, error)
-                    continue
-                yield path, result
+        for path in with_progress(self.paths, doing=self._doing):
+            try:
+                result = process(path)
+            except VultusError as error:
+                self.failures.append((path, error))
+                report(path, error)
+                continue
+            yield path, result
 
     def finish(self) -> None:
         """End the command: with the first failure's exit code if there was one.
@@ -94,6 +91,14 @@ class Run:
                 highlight=False,
             )
         raise typer.Exit(self.failures[0][1].exit_code)
+
+
+def with_progress(items: Sequence[T], *, doing: str) -> Iterator[T]:
+    """The items, with a progress bar on standard error if that is a terminal and there are several."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    is_shown = len(items) > 1 and stderr.is_terminal
+    with Progress(*columns, console=stderr, transient=True, disable=not is_shown) as progress:
+        yield from progress.track(items, description=doing)
 
 
 def report(path: str, error: VultusError) -> None:

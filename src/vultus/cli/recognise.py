@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from vultus.cli import options
-from vultus.cli.images import Run, find_images, report, short_names, stderr
+from vultus.cli.images import Run, find_images, report, short_names, stderr, with_progress
 from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
 from vultus.cli.parts import Pictures, gallery_path, make_recognizer, open_gallery
 from vultus.errors import InputError, VultusError
@@ -51,22 +51,22 @@ def enrol(
 
     people = _people_to_enrol(name, images, from_folder)
     extra = _parse_metadata(metadata)
-    recognizer = make_recognizer(
-        gallery=gallery_path(gallery), detector=detector, embedder=embedder, min_similarity=min_similarity
-    )
     policy = EnrolmentPolicy(faces=faces, min_face_px=min_face_px, force=force)
     done: list[Enrolment] = []
     failures: list[VultusError] = []
-    for person, photos in people.items():
-        try:
-            enrolment = recognizer.enrol(person, photos, metadata=extra, policy=policy)
-        except VultusError as error:
-            failures.append(error)
-            report(person, error)
-            continue
-        done.append(enrolment)
-        for warning in enrolment.warnings:
-            stderr.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+    with make_recognizer(
+        gallery=gallery_path(gallery), detector=detector, embedder=embedder, min_similarity=min_similarity
+    ) as recognizer:
+        for person, photos in with_progress(list(people.items()), doing="Enrolling"):
+            try:
+                enrolment = recognizer.enrol(person, photos, metadata=extra, policy=policy)
+            except VultusError as error:
+                failures.append(error)
+                report(person, error)
+                continue
+            done.append(enrolment)
+            for warning in enrolment.warnings:
+                stderr.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
     rows = [_enrolment_fields(one) for one in done]
     if as_json:
         print_json(rows)
@@ -153,23 +153,24 @@ def identify(
     from vultus.image import load_image
 
     one_format(as_json=as_json, as_csv=as_csv)
-    recognizer = make_recognizer(
-        gallery=open_gallery(gallery, salvage=salvage),
-        detector=detector,
-        embedder=embedder,
-        min_similarity=min_similarity,
-    )
     run = Run(images, doing="Identifying")
     pictures = Pictures(draw, is_single=len(run.paths) == 1) if draw else None
 
-    def process(path: str) -> Recognition:
-        image: Image = load_image(path)
-        result = recognizer.identify(image, top_k=top_k)
-        if pictures:
-            pictures.write(path, annotate_recognition(image, result))
-        return result
+    with (
+        open_gallery(gallery, salvage=salvage) as store,
+        make_recognizer(
+            gallery=store, detector=detector, embedder=embedder, min_similarity=min_similarity
+        ) as recognizer,
+    ):
 
-    results = list(run.each(process))
+        def process(path: str) -> Recognition:
+            image: Image = load_image(path)
+            result = recognizer.identify(image, top_k=top_k)
+            if pictures:
+                pictures.write(path, annotate_recognition(image, result))
+            return result
+
+        results = list(run.each(process))
     if as_json:
         print_json([{"image": path} | _recognition_fields(result) for path, result in results])
     else:

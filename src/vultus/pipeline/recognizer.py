@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -72,6 +73,19 @@ class FaceRecognizer:
             self._gallery = SqliteGallery(fspath(gallery), contract=self.embedder.contract)
         if self._gallery is not None:
             check_contract(self.embedder, self._gallery)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the gallery, if there is one; closing twice is no mistake."""
+        if self._gallery is not None:
+            self._gallery.close()
 
     @property
     def gallery(self) -> Gallery:

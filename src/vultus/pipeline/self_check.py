@@ -1,7 +1,7 @@
-"""Does this installation compute what ours computed? Weights, provider, detection and embedding, each checked.
+"""Does this installation compute what ours computed? Weights, provider, detection, embedding: each is tried.
 
-The numbers are those of the reference face in `vultus.embed.self_check`, seen on a gray canvas. Other processors
-move the box by hundredths of a pixel; damaged weights or swapped colours move it by whole pixels, or lose it.
+The numbers are those of the reference face in `vultus.embed.self_check`, seen on a gray canvas. Other
+processors move the box by hundredths of a pixel; damaged weights or swapped colours by whole pixels.
 """
 
 from collections.abc import Callable
