@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "ALGORITHMS.md").read_text(encoding="utf-8")
-ROOMS = ["align", "detect", "embed", "networks", "training/losses"]
+ROOMS = ["align", "detect", "networks", "training/losses"]
 COLUMNS = ["name", "paper", "network", "detector or loss", "recipe", "measured score"]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 LINKED = set(LINK.findall(TEXT))
