@@ -1,7 +1,7 @@
 """AdaFace: a margin that adapts to how good the image is, read from the embedding's length.
 
-    z = clip((|x| - mu) / (sigma / h), -1, 1)                                 (eq. 14)
-    logit_y = s (cos(theta_y - m z) - (m z + m)),    others s cos(theta_j)    (eq. 15-16)
+    z = clip((|x| - mu) / (sigma / h), -1, 1)
+    logit_y = s (cos(theta_y - m z) - (m z + m)),    others s cos(theta_j)
 
 z = -1 (short embedding, poor image) is ArcFace, which presses on easy faces most; z = 0 is CosFace, which
 presses on all alike; z = 1 (sharp image) has a negative angle and presses on hard faces most. So faces that
@@ -12,8 +12,8 @@ mu and sigma are running mean and standard deviation of the lengths: (1 - alpha)
 (paper 0.333); s is `scale` (paper 64). z has no gradient.
 
 As in the authors' code: lengths are cut to [0.001, 100], the running values start at 20 and 100, the angle
-theta_y - m z is cut to [0, pi]. Differs from it: there the cut is 0.001 inside; and a batch of one, which
-has no deviation, leaves sigma as it is.
+theta_y - m z is cut to [0, pi]. Differs from it: there the angle is cut 0.001 inside of that and every cosine
+at +-0.999, where its gradient ends; and a batch of one, which has no deviation, leaves sigma as it is.
 
 Kim, Jain, Liu: AdaFace: quality adaptive margin for face recognition. CVPR 2022.
 https://arxiv.org/abs/2204.00964

@@ -1,15 +1,15 @@
 """CurricularFace: easy faces first, hard negatives later.
 
-    logit_y = s T(theta_y),    T(theta) = cos(theta + m)                      (eq. 4)
-    logit_j = s cos(theta_j)                           where cos(theta_j) <= T(theta_y): easy     (eq. 5)
+    logit_y = s T(theta_y),    T(theta) = cos(theta + m)
+    logit_j = s cos(theta_j)                           where cos(theta_j) <= T(theta_y): easy
             = s cos(theta_j) (t + cos(theta_j))        else: hard
-    t <- alpha r + (1 - alpha) t,    r = mean of cos(theta_y) over the batch  (eq. 8)
+    t <- alpha r + (1 - alpha) t,    r = mean of cos(theta_y) over the batch
 
 t starts at 0, so that hard negatives are weighed down, and grows with the network's skill until they weigh
 more than easy ones. m is `margin_rad` (paper 0.5), s is `scale` (paper 64), alpha is `momentum` (paper 0.01
-for the batch). Neither t nor the comparison has a gradient. Differs from the paper: beyond theta_y = pi - m,
-T is ArcFace's tail, as in the authors' code; "hard" is judged by that same T, where their code compares with
-cos(theta_y + m) there too.
+for the batch). Neither t nor the comparison has a gradient.
+Differs from the paper: beyond theta_y = pi - m, T is ArcFace's tail, as in the authors' code; "hard" is
+judged by that same T, where their code compares with cos(theta_y + m) there too.
 
 Huang, Wang, Tai, Liu, Shen, Li, Li, Huang: CurricularFace: adaptive curriculum learning loss. CVPR 2020.
 https://arxiv.org/abs/2004.00288

@@ -1,6 +1,6 @@
 """MagFace: the embedding's length learns to say how good the image is.
 
-    logit_y = s phi(theta_y; m(a)),    others s cos(theta_j)                  (eq. 3)
+    logit_y = s phi(theta_y; m(a)),    others s cos(theta_j)
     L = softmax cross-entropy + lambda_g g(a),    a = |x| cut to [l_a, u_a]
     m(a) = l_m + (u_m - l_m) (a - l_a) / (u_a - l_a)        the margin grows with the length
     g(a) = 1 / a + a / u_a^2                                falls to 0 slope at u_a: it wants faces long
@@ -9,6 +9,7 @@ Easy faces can afford the larger margin and become long, hard ones stay short. p
 tail. [l_a, u_a] is `length_range` (paper 10 to 110), [l_m, u_m] is `margin_range_rad` (paper 0.45 to 0.8),
 lambda_g is `penalty_weight` (paper 35), s is `scale` (paper 64). The gradient reaches the length by both
 terms; outside [l_a, u_a] there is none, as in the authors' code.
+Differs from that code: its default is the easy margin, whose logit jumps up at a right angle.
 
 Meng, Zhao, Huang, Zhou: MagFace: a universal representation for face recognition and quality assessment.
 CVPR 2021. https://arxiv.org/abs/2103.06627

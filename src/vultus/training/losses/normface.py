@@ -1,6 +1,6 @@
 """NormFace: softmax over scaled cosines, without a margin.
 
-    logit_j = s cos(theta_j)                                                  (eq. 6)
+    logit_j = s cos(theta_j)
 
 s is `scale`. Without it (s = 1) the loss cannot fall far: when all classes have as many samples, it is at
 least
