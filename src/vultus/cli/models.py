@@ -79,14 +79,14 @@ def variants(part: str) -> Mapping[str, Variant]:
         MissingExtraError: PyTorch is not installed.
     """
     try:
-        import torch  # noqa: F401
-    except ImportError as error:
+        from vultus.networks.catalog import NETWORKS
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         raise MissingExtraError(
             "`vultus models` builds the networks in PyTorch, which is not installed; "
             "run: pip install 'vultus[train]'"
         ) from error
-    from vultus.networks.catalog import NETWORKS
-
     chosen = {name: variant for name, variant in NETWORKS.items() if part in name}
     if not chosen:
         raise InputError(f"no network has {part!r} in its name; there are: {', '.join(NETWORKS)}")
