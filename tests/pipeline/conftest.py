@@ -15,6 +15,8 @@ TILE_PX = 64
 FACE_PX = 48
 TWISTED = 66  # the grey value of a face that cannot be aligned
 
+FRONTAL = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)], np.float32)
+
 Paint = Callable[..., Image]
 
 
@@ -33,7 +35,7 @@ class PaintedDetector:
         lefts = [x + 8 for x in range(0, image.shape[1], TILE_PX) if image[8, x + 8, 0] != 255]
         boxes = np.array([(x, 8, x + FACE_PX, 8 + FACE_PX) for x in lefts], np.float32).reshape(-1, 4)
         scores = 0.99 - 0.01 * np.arange(len(lefts), dtype=np.float32)
-        return Detections(boxes, scores, np.repeat(boxes[:, None, :2], 5, axis=1))
+        return Detections(boxes, scores, boxes[:, None, :2] + FACE_PX * FRONTAL)
 
     def detect_batch(self, images: Sequence[Image]) -> list[Detections]:
         return [self.detect(image) for image in images]

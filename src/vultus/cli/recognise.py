@@ -34,6 +34,9 @@ def enrol(
     ] = None,
     faces: options.Faces = FaceChoice.ONLY,
     min_face_px: Annotated[float, typer.Option("--min-face-px", min=1, help="Refuse smaller faces.")] = 40.0,
+    min_sharpness: Annotated[
+        float, typer.Option("--min-sharpness", min=0, max=1, help="Refuse more blurred faces.")
+    ] = 0.25,
     force: Annotated[bool, typer.Option("--force", help="Enrol in spite of failed checks.")] = False,
     gallery: options.GalleryFile = None,
     detector: options.DetectorName = "mtcnn",
@@ -51,7 +54,7 @@ def enrol(
 
     people = _people_to_enrol(name, images, from_folder)
     extra = _parse_metadata(metadata)
-    policy = EnrolmentPolicy(faces=faces, min_face_px=min_face_px, force=force)
+    policy = EnrolmentPolicy(faces=faces, min_face_px=min_face_px, min_sharpness=min_sharpness, force=force)
     done: list[Enrolment] = []
     failures: list[VultusError] = []
     with make_recognizer(

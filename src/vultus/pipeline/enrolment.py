@@ -10,7 +10,7 @@ import numpy as np
 
 from vultus.errors import FaceCountError, GalleryError, InputError
 from vultus.interfaces import Detector, Embedder, Gallery
-from vultus.quality import Quality, assess
+from vultus.quality import MAX_TURN, MIN_FACE_PX, MIN_SHARPNESS, Quality, assess
 from vultus.types import Detections, FaceChoice, Identity, Image, Template
 
 
@@ -21,13 +21,15 @@ class EnrolmentPolicy:
     Attributes:
         faces: which face is meant when there are several.
         min_face_px: the shorter side of the face box, in pixels. Small faces match everybody.
-        min_sharpness: as `vultus.quality` measures it; blurred faces match everybody, too.
+        min_sharpness: 0..1, as `vultus.quality` measures it. Blurred faces match everybody, too.
+        max_turn: how far a face may be turned sideways: 0 frontal, 1 a profile.
         force: enrol even where the checks say no (several faces and no face stay errors).
     """
 
     faces: FaceChoice = FaceChoice.ONLY
-    min_face_px: float = 40.0
-    min_sharpness: float | None = None
+    min_face_px: float = MIN_FACE_PX
+    min_sharpness: float = MIN_SHARPNESS
+    max_turn: float = MAX_TURN
     force: bool = False
 
 
@@ -105,24 +107,37 @@ def make_templates(
                 f"the face in {source} cannot be aligned: its five landmarks are not those of a face"
             )
     crops = [embedder.align(image, face)[0] for image, face in zip(images, chosen, strict=True)]
-    qualities = []
-    for face, crop, source in zip(chosen, crops, sources, strict=True):
-        limits = {"min_face_px": policy.min_face_px}
-        if policy.min_sharpness is not None:
-            limits["min_sharpness"] = policy.min_sharpness
-        quality = assess(crop[np.newaxis], face, **limits)[0]
-        if quality.reasons and not policy.force:
-            raise InputError(
-                f"the face in {source} is not good enough to enrol: {'; '.join(quality.reasons)}. "
-                "Use a better photo, or force it"
-            )
-        qualities.append(quality)
+    qualities = [
+        _judged(crop, face, source=source, policy=policy)
+        for crop, face, source in zip(crops, chosen, sources, strict=True)
+    ]
     embeddings = embedder.embed(np.stack(crops))
     templates = [
         Template(embedding, crop, quality=quality.score, source=source)
         for embedding, crop, quality, source in zip(embeddings, crops, qualities, sources, strict=True)
     ]
     return templates, chosen, qualities
+
+
+def _judged(crop: Image, face: Detections, *, source: str, policy: EnrolmentPolicy) -> Quality:
+    """How good the face is.
+
+    Raises:
+        InputError: not good enough (unless forced).
+    """
+    quality = assess(
+        crop[np.newaxis],
+        face,
+        min_face_px=policy.min_face_px,
+        min_sharpness=policy.min_sharpness,
+        max_turn=policy.max_turn,
+    )[0]
+    if quality.reasons and not policy.force:
+        raise InputError(
+            f"the face in {source} is not good enough to enrol: {'; '.join(quality.reasons)}. "
+            "Use a better photo, or force it"
+        )
+    return quality
 
 
 def check_against_gallery(
