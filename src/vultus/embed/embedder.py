@@ -43,6 +43,7 @@ class SessionEmbedder:
 
     Attributes:
         weights: as given.
+        session: as given.
         preprocessing: how faces are cut and fed, the flip test included.
 
     Raises:
@@ -59,7 +60,7 @@ class SessionEmbedder:
         self.preprocessing = replace(weights.preprocessing, flip="sum") if flip else weights.preprocessing
         self._alignment = _supported_alignment(weights)
         self._size = _stated_size(weights)
-        self._session = session
+        self.session = session
         self._batch = batch
         self._contract = contract_of(weights, self.preprocessing)
 
@@ -119,7 +120,7 @@ class SessionEmbedder:
         return answers[: len(crops)] + answers[len(crops) :]
 
     def _run_once(self, crops: Crops) -> FloatArray:
-        answers = self._session.run(_network_input(crops, self.preprocessing))[0]
+        answers = self.session.run(_network_input(crops, self.preprocessing))[0]
         if answers.shape != (len(crops), self._size):
             raise WeightsError(
                 f"{self.weights.name} should answer {len(crops)} crops with an array of shape "
