@@ -41,6 +41,13 @@ def test_it_has_about_a_million_parameters(activation: str, embedding_size: int,
         assert expected / 1e6 == pytest.approx(0.99, rel=0.02)
 
 
+def test_with_batch_norms_folded_it_has_the_0_99_million_of_the_paper() -> None:
+    layers = [module for module in on_meta().modules() if isinstance(module, nn.Conv2d | nn.PReLU)]
+    slopes_and_weights = sum(parameter_count(layer) for layer in layers)
+    biases = sum(layer.out_channels for layer in layers if isinstance(layer, nn.Conv2d))
+    assert slopes_and_weights + biases == 993_344
+
+
 def test_the_parameters_are_those_of_table_1() -> None:
     """Counted from the paper's table: every convolution has a batch norm, all but linear ones a PReLU."""
 

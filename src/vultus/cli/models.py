@@ -102,7 +102,7 @@ def row(name: str, variant: Variant, *, is_timed: bool) -> dict[str, Any]:
         "name": name,
         "params_m": round(own.params_m, 3),
         "published_params_m": published.params_m if published else None,
-        "gflops": round(own.gflops, 3),
+        "gflops": round(own.gflops, 4),
         "published_gflops": published.gflops if published else None,
         "input": "x".join(map(str, variant.size_hw)),
         "embedding_size": variant.embedding_size,
