@@ -45,7 +45,7 @@ def test_only_what_is_above_the_own_logit_is_hard() -> None:
     torch.testing.assert_close(weighed, expected)
 
 
-def test_without_hard_negatives_it_is_arcface(draw: Callable[..., Any]) -> None:
+def test_without_hard_negatives_it_is_arcface() -> None:
     labels = torch.arange(5)
     curricular = CurricularFaceLoss(5, 5).double()
     arcface = ArcFaceLoss(5, 5).double()

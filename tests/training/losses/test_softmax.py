@@ -69,7 +69,7 @@ def test_a_smoothing_that_is_no_share_is_refused(label_smoothing: float) -> None
         SoftmaxLoss(2, 2, label_smoothing=label_smoothing)
 
 
-def test_it_learns_what_can_be_told_apart(draw: Callable[..., Any]) -> None:
+def test_it_learns_what_can_be_told_apart() -> None:
     embeddings = F.one_hot(torch.arange(4)).float() * 5
     loss = SoftmaxLoss(4, 4)
     optimizer = torch.optim.SGD(loss.parameters(), lr=1)

@@ -76,5 +76,5 @@ class CombinedMarginLoss(nn.Module):
 
 def falling_cosine(radians: Tensor) -> Tensor:
     """cos(a) up to pi, then (-1)^k cos(a) - 2k: falls for all a >= 0; any shape."""
-    k = ((radians.detach() / math.pi).ceil() - 1).clamp(min=0)
+    k = (radians.detach() / math.pi).floor()
     return (1 - 2 * (k % 2)) * radians.cos() - 2 * k

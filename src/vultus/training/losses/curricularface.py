@@ -72,8 +72,7 @@ class CurricularFaceLoss(nn.Module):
         if self.training:
             self.progress.lerp_(cosines.target.detach().mean().to(self.progress), self.momentum)
         own = add_angle(cosines.target, self.margin_rad)
-        # A copy: the next batch moves t, perhaps before this one's backward.
-        others = weigh_hard(cosines.values, own, progress=self.progress.clone())
+        others = weigh_hard(cosines.values, own, progress=self.progress)
         return self.scale * cosines.place(others, own)
 
 
