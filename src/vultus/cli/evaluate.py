@@ -249,7 +249,7 @@ def _present(report: Report, folder: Path | None, *, as_json: bool) -> None:
         return
     rows: list[dict[str, Any]] = [{"what": name, "value": value} for name, value in report.figures.items()]
     rows += [{"what": name, "value": value} for name, value in report.setting.items()]
-    print_table(rows, columns={"what": "", "value": ""}, title=report.title)
+    print_table(rows, columns={"what": "what", "value": "measured"}, title=report.title)
 
 
 def _command() -> str:
