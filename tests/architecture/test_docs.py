@@ -86,6 +86,21 @@ def test_links_between_files_lead_somewhere(page: Path) -> None:
     assert not broken
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"([\w./-]+\.md)$", nav, re.MULTILINE)
+    assert len(set(listed)) == len(listed)
+    assert set(listed) == {page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]}
+
+
+def test_a_decision_fits_on_a_screen() -> None:
+    decisions = {
+        page.name: len(page.read_text("utf-8").splitlines()) for page in PAGES if "decisions" in page.parts
+    }
+    assert decisions
+    assert {name: length for name, length in decisions.items() if length > 15} == {}
+
+
 def test_a_block_that_fails_would_be_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
