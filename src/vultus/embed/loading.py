@@ -32,8 +32,7 @@ def load_embedder(
         batch: how many crops are run at once.
 
     Raises:
-        WeightsError: no such network, one that is not in the ONNX format, or its file is missing or
-        damaged.
+        WeightsError: no such network, not in the ONNX format, or its file is missing or damaged.
         DeviceError: a provider does not run here.
     """
     weights = entry(name)
