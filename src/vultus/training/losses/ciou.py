@@ -23,6 +23,8 @@ from torch import Tensor
 
 from vultus.networks.embedding import widen
 
+SMALLEST_SIDE = 1e-6  # below, the shape of a box is not judged: the gradient of its angle grows with 1 / side
+
 
 def ciou(boxes_cxcywh: Tensor, targets_cxcywh: Tensor) -> Tensor:
     """(N,) CIoU, in (-1.5, 1], of (N, 4) boxes with (N, 4) others: centre x, centre y, width, height.
@@ -51,6 +53,5 @@ def _corners(boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 def _angle(boxes: Tensor) -> Tensor:
     """atan(w / h), with a finite gradient for flat boxes; pi / 4 for a box that is a point."""
-    is_point = (boxes[:, 2:] == 0).all(1)
-    width, height = (side.masked_fill(is_point, 1.0) for side in boxes[:, 2:].unbind(1))
+    width, height = boxes[:, 2:].clamp(min=SMALLEST_SIDE).unbind(1)
     return torch.atan2(width, height)
