@@ -1,8 +1,8 @@
 """Complete IoU: overlap, distance of the centres and difference of the shapes in one box loss.
 
-    CIoU = IoU - rho^2 / c^2 - alpha v                                                     (eq. 7, 10)
-    v = 4 / pi^2 (atan(w* / h*) - atan(w / h))^2                                           (eq. 8)
-    alpha = v / (1 - IoU + v)                                                              (eq. 9, 11)
+    CIoU = IoU - rho^2 / c^2 - alpha v                                                     (eq. 8, 10)
+    v = 4 / pi^2 (atan(w* / h*) - atan(w / h))^2                                           (eq. 9)
+    alpha = v / (1 - IoU + v)                                                              (eq. 11)
 
 rho is the distance of the two centres, c the diagonal of the smallest box around both. 1 is a perfect box,
 values below 0 are boxes apart, which still have a gradient: IoU alone has none there. The loss is 1 - CIoU.

@@ -8,12 +8,12 @@ The student's rows are s, the teacher's t; no gradient reaches the teacher. T is
 the T^2 the gradient shrinks with 1 / T^2, and every other loss beside it would outweigh this one. Relations
 (Park, section 3.2) need no common space, so the student's embedding may be shorter than the teacher's:
 
-    psi_D(x_i, x_j) = |x_i - x_j| / mean distance in the batch                              (eq. 5, 6)
-    psi_A(x_i, x_j, x_k) = cos of the angle at x_j, for three different rows                (eq. 8)
-    h is Huber's loss with delta 1                                                          (eq. 4)
+    psi_D(x_i, x_j) = |x_i - x_j| / mean distance in the batch
+    psi_A(x_i, x_j, x_k) = cos of the angle at x_j, for three different rows
+    h is Huber's loss with delta 1
 
-lambda_D is `distance_weight` (25), lambda_A is `angle_weight` (50), the paper's ratio 1 : 2 in all its
-experiments.
+lambda_D is `distance_weight` (25), lambda_A is `angle_weight` (50): the paper's for classifiers; beside its
+metric losses it has 1 and 2.
 Differs from the papers: the means leave out i = j and the like, which are always 0; rows at one place have
 angle 0.
 
