@@ -1,6 +1,7 @@
 """What many tests share: where the real photos, faces and weights lie."""
 
 import os
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,15 @@ def shared() -> Path:
 def photos(shared: Path) -> Path:
     """The 26 real photos."""
     return shared / "data" / "photos"
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Path:
+    """A portrait of one person, which comes with scikit-image."""
+    return Path(str(distribution("scikit-image").locate_file("skimage/data/astronaut.png")))
+
+
+@pytest.fixture(scope="session")
+def coffee() -> Path:
+    """A picture of nobody, likewise."""
+    return Path(str(distribution("scikit-image").locate_file("skimage/data/coffee.png")))

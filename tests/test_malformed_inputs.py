@@ -4,6 +4,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from vultus import (
     SqliteGallery,
     load_detector,
     load_embedder,
+    load_image,
     recognise,
 )
 from vultus.errors import (
@@ -38,9 +40,7 @@ Case = Callable[[FaceRecognizer, Path], object]
 
 
 def portrait() -> Image:
-    from skimage import data
-
-    return np.asarray(data.astronaut(), dtype=np.uint8)
+    return load_image(str(distribution("scikit-image").locate_file("skimage/data/astronaut.png")))
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -34,19 +34,3 @@ def vultus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         return Outcome(code or 0, printed.out, printed.err)
 
     return run
-
-
-@pytest.fixture
-def astronaut() -> Path:
-    """A portrait of one person."""
-    from importlib.metadata import distribution
-
-    return Path(str(distribution("scikit-image").locate_file("skimage/data/astronaut.png")))
-
-
-@pytest.fixture
-def coffee() -> Path:
-    """A picture of nobody."""
-    from importlib.metadata import distribution
-
-    return Path(str(distribution("scikit-image").locate_file("skimage/data/coffee.png")))

@@ -147,6 +147,18 @@ def test_whoever_is_there_already_can_be_replaced(
         assert other.check().is_clean
 
 
+def test_nothing_of_a_replaced_face_stays_in_the_files(
+    archive: Path, other: SqliteGallery, faces: MakeFaces
+) -> None:
+    (face,) = faces(1, seed=9)
+    with other:
+        other.enrol("Berta", [face])
+        other.import_from(archive, on_conflict="replace")
+        files = list(other.path.parent.glob("other.db*"))
+        assert len(files) > 1
+        assert not any(face.embedding.tobytes() in file.read_bytes() for file in files)
+
+
 def test_one_person_does_not_replace_two(archive: Path, other: SqliteGallery, faces: MakeFaces) -> None:
     with other:
         other.import_from(archive)

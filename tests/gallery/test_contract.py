@@ -62,6 +62,20 @@ def test_whoever_names_no_contract_takes_the_one_that_is_there(
     assert len(gallery.people()) == 2
 
 
+def test_whoever_has_read_one_contract_does_not_go_on_with_another(
+    gallery: SqliteGallery, faces: MakeFaces, path: Path
+) -> None:
+    anna = gallery.enrol("Anna", faces(1))
+    probes = np.stack([face.embedding for face in faces(1)])
+    with SqliteGallery(path) as follower:
+        assert follower.search(probes)[0][0].name == "Anna"
+        gallery.remove(anna.id)
+        with SqliteGallery(path, contract="contract-2") as other:
+            other.enrol("Anna", faces(1))
+        with pytest.raises(GalleryError, match=r"contract-2.*contract-1"):
+            follower.search(probes)
+
+
 def test_another_dimension_is_refused(gallery: SqliteGallery, faces: MakeFaces) -> None:
     gallery.enrol("Anna", faces(1))
     with pytest.raises(ShapeError, match="16 dimensions, like those in the gallery, got 8"):

@@ -127,6 +127,23 @@ def test_no_changed_row_goes_unnoticed(filled: Path, faces: MakeFaces, change: s
         assert len(gallery.search(every_probe(faces))) == 4
 
 
+def test_text_that_is_no_text_any_more_names_the_row(filled: Path, faces: MakeFaces) -> None:
+    tamper(filled, "UPDATE templates SET source = CAST(x'ff' AS TEXT) WHERE id = 3")
+    with SqliteGallery(filled) as gallery, pytest.raises(GalleryError, match="template 3 of 'Berta'"):
+        gallery.search(every_probe(faces))
+
+
+def test_a_lost_template_is_missed_by_whatever_touches_the_person(filled: Path) -> None:
+    tamper(filled, "DELETE FROM templates WHERE id = 2")
+    with SqliteGallery(filled) as gallery:
+        anna = gallery.find("Anna")
+        with pytest.raises(GalleryError, match="2 templates were written, there are 1"):
+            gallery.templates(anna.id)
+        with pytest.raises(GalleryError, match="2 templates were written, there are 1"):
+            gallery.remove(anna.id)
+        assert gallery.find("Anna") == anna
+
+
 def test_two_swapped_vectors_are_found(filled: Path, faces: MakeFaces) -> None:
     tamper(
         filled,

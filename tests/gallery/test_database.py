@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from vultus.errors import GalleryError
 from vultus.gallery import SqliteGallery, salvage
+from vultus.gallery.database import Database, create
 from vultus.gallery.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from vultus.types import Template
 
@@ -211,20 +213,46 @@ except GalleryError as error:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become nobody")
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o644, 0o755), (0o000, 0o755), (0o644, 0o777)])
 def test_a_file_without_permission_is_a_typed_error(
-    gallery: SqliteGallery, faces: MakeFaces, path: Path, file_mode: int, folder_mode: int
+    faces: MakeFaces, file_mode: int, folder_mode: int
 ) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+        path = Path(folder) / "people.db"
+        with SqliteGallery(path, contract="contract-1") as gallery:
+            gallery.enrol("Anna", faces(1))
+        path.chmod(file_mode)
+        path.parent.chmod(folder_mode)
+        run = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, str(path)], capture_output=True, text=True, check=False
+        )
+        assert run.stderr == ""
+        assert f"gallery {path}: " in run.stdout
+        with SqliteGallery(path) as again:
+            assert [person.name for person in again.people()] == ["Anna"]
+
+
+def test_every_connection_has_the_settings_that_the_promises_need(gallery: SqliteGallery, path: Path) -> None:
+    expected = {
+        "journal_mode": "wal", "synchronous": 2, "fullfsync": 1, "foreign_keys": 1, "secure_delete": 1,
+        "trusted_schema": 0, "cell_size_check": 1,
+    }  # fmt: skip
+    with closing(Database(path)) as database, database.reading() as reader, database.writing() as writer:
+        for connection in (reader, writer):
+            found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in expected}
+            assert found == expected
+
+
+def test_a_new_file_is_ready_for_many_before_anybody_sees_it(path: Path) -> None:
+    create(path)
+    assert path.read_bytes()[18:20] == b"\x02\x02", "write-ahead log, switched on when nobody else is there"
+
+
+def test_what_only_reads_cannot_write(gallery: SqliteGallery, faces: MakeFaces, path: Path) -> None:
     gallery.enrol("Anna", faces(1))
-    gallery.close()
-    path.chmod(file_mode)
-    for folder in (path.parent, *path.parent.parents[:2]):
-        folder.chmod(folder_mode)
-    run = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY, str(path)], capture_output=True, text=True, check=False
-    )
-    assert run.stderr == ""
-    assert f"gallery {path}: " in run.stdout
-    with SqliteGallery(path) as again:
-        assert [person.name for person in again.people()] == ["Anna"]
+    database = Database(path)
+    with pytest.raises(GalleryError, match="written"), database.reading() as connection:
+        connection.execute("DELETE FROM templates")
+    database.close()
+    assert gallery.check().is_clean
 
 
 def test_a_closed_gallery_says_so(gallery: SqliteGallery, faces: MakeFaces) -> None:

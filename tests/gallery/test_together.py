@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from vultus.errors import GalleryError
 from vultus.gallery import SqliteGallery
 from vultus.gallery.database import Database
+from vultus.gallery.follower import Follower
 from vultus.gallery.journal import KEPT_CHANGES
 from vultus.types import Template
 
@@ -113,6 +115,43 @@ def test_sixteen_threads_enrol_and_search_at_once(gallery: SqliteGallery, faces:
     assert len(gallery.audit()) == 16 * (6 + 2 + 2)
 
 
+def test_a_check_and_an_export_see_one_moment(
+    gallery: SqliteGallery, faces: MakeFaces, tmp_path: Path
+) -> None:
+    gallery.enrol("Anna", faces(1500, crops=False))  # takes long enough to read to be overtaken
+    is_over = threading.Event()
+
+    def write() -> None:
+        seed = 1
+        while not is_over.is_set():
+            gallery.enrol("Anna", faces(1, seed=seed, crops=False))
+            gallery.enrol(f"person {seed}", faces(1, seed=seed, crops=False))
+            seed += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        counts = []
+        for number in range(4):
+            checkup = gallery.check()
+            assert checkup.is_clean, checkup.damaged
+            counts.append(checkup.templates)
+            gallery.export(tmp_path / f"{number}.zip")
+    finally:
+        is_over.set()
+        writer.join()
+    assert counts[0] < counts[-1], "nobody wrote meanwhile"
+
+
+def test_a_large_gallery_is_read_into_as_much_memory_as_it_needs(
+    gallery: SqliteGallery, faces: MakeFaces
+) -> None:
+    gallery.enrol("Anna", faces(1500, crops=False))
+    follower = Follower(gallery._database)
+    assert len(follower.index()) == 1500
+    assert follower.index().n_bytes == 1500 * 16 * 4
+
+
 def test_galleries_made_at_the_same_moment_are_one(path: Path, faces: MakeFaces) -> None:
     start = threading.Barrier(8)
     names: list[str] = []
@@ -138,9 +177,11 @@ def test_whoever_finds_the_file_locked_waits_for_a_while(
 ) -> None:
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
         with closing(Database(path, wait_s=0.1)) as impatient:  # noqa: SIM117 (what may raise stands alone)
             with pytest.raises(GalleryError, match="another process keeps it locked"), impatient.writing():
                 pass
+        assert time.monotonic() - start < 10
         assert gallery.search(faces(1)[0].embedding[np.newaxis]) == [()], "reading goes on"
         timer = threading.Timer(0.3, lambda: other.execute("COMMIT"))
         timer.start()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from itertools import cycle
 from typing import get_args
 
 import numpy as np
@@ -164,6 +165,14 @@ def test_a_dropped_person_is_gone_and_their_place_is_used_again() -> None:
     assert index.template_ids("a") == frozenset()
 
 
+def test_those_who_come_and_go_leave_nothing_behind() -> None:
+    index = CosineIndex()
+    for turn, row in enumerate(unit_rows(500)):
+        index.put(f"person {turn}", "somebody", add={turn: row})
+        index.drop(f"person {turn}")
+    assert len(index._people) == 1
+
+
 def test_a_new_name_is_given_from_the_next_search_on() -> None:
     rows = unit_rows(1)
     index = CosineIndex()
@@ -305,31 +314,43 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def test_searches_during_changes_see_each_person_whole_or_not_at_all() -> None:
-    # Anna's two templates answer for the two probes; she comes and goes while fifteen threads search.
+    # Anna's two templates answer for the two probes; she comes and goes as long as four threads search.
     rows = unit_rows(2, 64)
-    filler = unit_rows(400, 64, seed=9)
+    filler = unit_rows(4_000, 64, seed=9)  # a search takes long enough to be overtaken
     index = CosineIndex()
     for i, row in enumerate(filler):
-        index.put(f"filler-{i}", "filler", add={1000 + i: row})
+        index.put(f"filler-{i}", "filler", add={i: row})
     sightings: list[tuple[bool, bool]] = []
+    is_over = threading.Event()
 
     def is_anna(candidate: Candidate) -> bool:
         assert (candidate.name == "Anna") == (candidate.similarity > 0.999)
         return candidate.name == "Anna"
 
-    def work(number: int) -> None:
-        for turn in range(60):
-            if number == 0:
-                index.put("a", "Anna", add={2 * turn: rows[0], 2 * turn + 1: rows[1]})
-                index.drop(f"filler-{turn}")  # swaps a row into the hole
-                index.drop("a")
-            else:
-                first, second = (answer[0] for answer in index.search(rows, top_k=1))
-                sightings.append((is_anna(first), is_anna(second)))
+    def change() -> None:
+        for turn in cycle(range(len(filler))):
+            index.put("a", "Anna", add={-1: rows[0], -2: rows[1]})
+            index.drop(f"filler-{turn}")  # swaps one of Anna's rows into the hole
+            index.drop("a")
+            index.put(f"filler-{turn}", "filler", add={turn: filler[turn]})
+            if is_over.is_set():
+                return
 
-    in_threads(16, work)
-    assert len(sightings) == 15 * 60
+    def search(_: int) -> None:
+        for _ in range(40):
+            first, second = (answer[0] for answer in index.search(rows, top_k=1))
+            sightings.append((is_anna(first), is_anna(second)))
+
+    writer = threading.Thread(target=change)
+    writer.start()
+    try:
+        in_threads(4, search)
+    finally:
+        is_over.set()
+        writer.join()
+    assert len(sightings) == 4 * 40
     assert all(first == second for first, second in sightings)
+    assert {first for first, _ in sightings} == {True, False}, "she was never seen to come or to go"
 
 
 def test_sixteen_threads_get_the_answers_of_one() -> None:

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 
 from vultus import EnrolmentPolicy, FaceRecognizer, load_image
+from vultus.image import ImageSource
 from vultus.types import Answer, FaceChoice, Image, Recognition
 
 TOLERANCE = 1e-5  # of a cosine; boxes and landmarks: of a pixel per pixel
 
 
 @pytest.fixture(scope="module")
-def portrait() -> Image:
-    from skimage import data
-
-    return np.asarray(data.astronaut(), dtype=np.uint8)
+def portrait(astronaut: Path) -> Image:
+    return load_image(astronaut)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +86,6 @@ def test_a_picture_reads_the_same_from_path_bytes_and_array(
 
     path = tmp_path / "portrait.png"
     save_image(portrait, path)
-    sources = [path, str(path), path.read_bytes(), portrait, load_image(path)]
+    sources: list[ImageSource] = [path, str(path), path.read_bytes(), portrait, load_image(path)]
     boxes = [recognizer.detect(source).boxes for source in sources]
     assert all(np.array_equal(box, boxes[0]) for box in boxes)
