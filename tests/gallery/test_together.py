@@ -118,7 +118,9 @@ def test_sixteen_threads_enrol_and_search_at_once(gallery: SqliteGallery, faces:
 def test_a_check_and_an_export_see_one_moment(
     gallery: SqliteGallery, faces: MakeFaces, tmp_path: Path
 ) -> None:
-    gallery.enrol("Anna", faces(1500, crops=False))  # takes long enough to read to be overtaken
+    for seed in range(200):  # they take long enough to read for Anna, the last, to be overtaken
+        gallery.enrol(f"old {seed}", faces(1, seed=seed, crops=False))
+    gallery.enrol("Anna", faces(1))
     is_over = threading.Event()
 
     def write() -> None:

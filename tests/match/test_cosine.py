@@ -337,7 +337,9 @@ def test_searches_during_changes_see_each_person_whole_or_not_at_all() -> None:
                 return
 
     def search(_: int) -> None:
-        for _ in range(40):
+        for turn in range(10_000):
+            if turn >= 40 and len(set(sightings)) > 1:  # she was seen to be there, and not to be there
+                break
             first, second = (answer[0] for answer in index.search(rows, top_k=1))
             sightings.append((is_anna(first), is_anna(second)))
 
@@ -348,9 +350,7 @@ def test_searches_during_changes_see_each_person_whole_or_not_at_all() -> None:
     finally:
         is_over.set()
         writer.join()
-    assert len(sightings) == 4 * 40
-    assert all(first == second for first, second in sightings)
-    assert {first for first, _ in sightings} == {True, False}, "she was never seen to come or to go"
+    assert set(sightings) == {(True, True), (False, False)}
 
 
 def test_sixteen_threads_get_the_answers_of_one() -> None:
