@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from vultus.detect.area_means import CROPS_AT_ONCE, AreaMeans
+from vultus.detect.area_means import AreaMeans
 from vultus.types import FloatArray, Image
 
 
@@ -17,7 +17,7 @@ def noise(height: int, width: int, *, seed: int = 0) -> Image:
 
 
 def whole(image: Image, size_hw: tuple[int, int]) -> FloatArray:
-    return AreaMeans(image).reduced(size_hw, slice(0, size_hw[0]))
+    return AreaMeans(image).reduced(size_hw, slice(0, size_hw[0]), slice(0, size_hw[1]))
 
 
 def torch_area(image: Image, size_hw: tuple[int, int]) -> NDArray[np.float32]:
@@ -44,18 +44,20 @@ def test_any_size_equals_pytorch_area(source_hw: tuple[int, int], size_hw: tuple
     np.testing.assert_allclose(whole(image, size_hw), torch_area(image, size_hw), rtol=1e-6, atol=1e-4)
 
 
-def test_strips_are_the_rows_of_the_whole() -> None:
-    picture = AreaMeans(noise(97, 61))
-    strips = [picture.reduced((50, 37), slice(first, min(first + 7, 50))) for first in range(0, 50, 7)]
-    assert len(strips) == 8
-    np.testing.assert_array_equal(np.concatenate(strips, axis=1), picture.reduced((50, 37), slice(0, 50)))
+def test_parts_are_parts_of_the_whole() -> None:
+    image = noise(97, 61)
+    picture, expected = AreaMeans(image), whole(image, (50, 37))
+    for rows in (slice(0, 50), slice(0, 7), slice(13, 50)):
+        for columns in (slice(0, 37), slice(36, 37), slice(5, 20)):
+            part = picture.reduced((50, 37), rows, columns)
+            np.testing.assert_array_equal(part, expected[:, rows, columns])
 
 
 @pytest.mark.parametrize("size_px", [24, 48])
 def test_crops_inside_the_image_equal_pytorch_area(size_px: int) -> None:
     image = noise(300, 400)
     rng = np.random.default_rng(1)
-    corners = rng.integers(0, 100, (CROPS_AT_ONCE + 5, 2))  # more than one portion
+    corners = rng.integers(0, 100, (37, 2))
     edges = np.hstack([corners, corners + rng.integers(1, 200, corners.shape)])
     crops = AreaMeans(image).crops(edges, size_px)
     assert crops.shape == (len(edges), 3, size_px, size_px)
@@ -94,7 +96,7 @@ def test_no_crops_of_no_boxes() -> None:
 def test_sums_beyond_the_range_of_an_integer_come_out_right() -> None:
     white = np.full((3_100, 3_100, 3), 255, np.uint8)  # 255 times 9.6 million pixels: more than 2 ** 31
     picture = AreaMeans(white)
-    assert (picture.reduced((31, 31), slice(0, 31)) == 255).all()
+    assert (picture.reduced((31, 31), slice(0, 31), slice(0, 31)) == 255).all()
     assert (picture.crops(np.array([(0, 0, 3_100, 3_100), (3_000, 3_000, 3_100, 3_100)]), 24) == 255).all()
 
 

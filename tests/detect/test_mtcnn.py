@@ -1,7 +1,8 @@
 """MTCNN's rules, one by one, by hand: windows, squares, suppression, crops, pyramid, options."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,18 @@ from numpy.typing import NDArray
 
 from vultus.detect import DETECTORS, MtcnnDetector, load_detector
 from vultus.detect.area_means import AreaMeans
-from vultus.detect.mtcnn import (
-    PIXELS_PER_GROUP,
-    STRIP_PX,
+from vultus.detect.mtcnn import PIXELS_PER_GROUP, MtcnnSessions, in_groups, pyramid_scales
+from vultus.detect.mtcnn_stages import (
+    CROPS_PER_RUN,
     Windows,
     cell_boxes,
     decide,
-    in_groups,
     is_visible,
     look,
-    pyramid_scales,
+    merge,
     refine,
     scan,
+    tiles,
 )
 from vultus.errors import DeviceError, InputError, ShapeError
 from vultus.interfaces import Detector, Session
@@ -30,6 +31,12 @@ from vultus.types import FloatArray, Image
 from vultus.weights import store
 
 BLACK = np.zeros((60, 60, 3), np.uint8)
+
+
+@pytest.fixture
+def pool() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
 
 
 class Sees:
@@ -101,7 +108,8 @@ def test_networks_see_rgb_from_minus_one_to_one() -> None:
     image = np.zeros((12, 12, 3), np.uint8)
     image[..., 0], image[..., 1] = 255, 128
     pnet = Sees([[[[9]], [[-9]]]], [[[[0]]] * 4])
-    scan(pnet, AreaMeans(image), scale=0.999, min_margin=0)
+    (tile,) = tiles((12, 12), 0.999)
+    scan(tile, pnet=pnet, picture=AreaMeans(image), min_margin=0)
     seen = pnet.batches[0][0]
     assert seen.shape == (3, 12, 12)
     assert [set(plane.ravel().tolist()) for plane in seen] == [{127.5 / 128}, {0.5 / 128}, {-127.5 / 128}]
@@ -112,26 +120,54 @@ def test_only_windows_that_reach_the_score_are_decoded() -> None:
     logits[0, 1, 0, 0], logits[0, 1, 2, 3] = 1.5, 0.5
     offsets = np.arange(4 * 12, dtype=np.float32).reshape(1, 4, 3, 4)
     pnet = Sees(logits.tolist(), offsets.tolist())
-    found = scan(pnet, AreaMeans(np.zeros((14, 16, 3), np.uint8)), scale=0.999, min_margin=0.5)
+    (tile,) = tiles((14, 16), 0.999)
+    found = scan(tile, pnet=pnet, picture=AreaMeans(np.zeros((14, 16, 3), np.uint8)), min_margin=0.5)
     assert found.margins.tolist() == [1.5, 0.5]  # >=, as `min_score` promises
     assert found.boxes.tolist() == [[1, 1, 12, 12], [7, 5, 18, 16]]
     assert found.offsets.tolist() == [[0, 12, 24, 36], [11, 23, 35, 47]]
 
 
-@pytest.mark.parametrize("size_hw", [(640, 481), (641, 480), (333, 1001)])
-def test_strips_answer_as_the_whole_level_does(size_hw: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size_hw", [(480, 321), (321, 480), (163, 702)])
+def test_tiles_answer_as_the_whole_level_does(size_hw: tuple[int, int]) -> None:
     picture = AreaMeans(np.random.default_rng(5).integers(0, 256, (*size_hw, 3), dtype=np.uint8))
     pnet = OnnxSession(store.read("mtcnn", "mtcnn_pnet.onnx"), threads=1)
     scale = 0.9
     height, width = (int(side * scale + 1) for side in size_hw)
-    level = picture.reduced((height, width), slice(0, height))
+    level = picture.reduced((height, width), slice(0, height), slice(0, width))
     logits, offsets = pnet.run((level[None] - np.float32(127.5)) / np.float32(128))
-    found = scan(pnet, picture, scale=scale, min_margin=-np.inf)
-    assert height * width > 2 * STRIP_PX
-    np.testing.assert_allclose(found.margins, (logits[0, 1] - logits[0, 0]).ravel(), atol=1e-4)
-    np.testing.assert_allclose(found.offsets, offsets[0].reshape(4, -1).T, atol=1e-5)
-    rows, columns = np.divmod(np.arange(logits[0, 0].size), logits.shape[3])
-    np.testing.assert_array_equal(found.boxes, cell_boxes(rows, columns, scale=scale))
+    margins = logits[0, 1] - logits[0, 0]
+    rows, columns = np.divmod(np.arange(margins.size), margins.shape[1])
+    expected = np.column_stack(
+        [cell_boxes(rows, columns, scale=scale), margins.ravel(), offsets[0].reshape(4, -1).T]
+    )
+
+    parts = tiles(size_hw, scale)
+    assert len(parts) > 4
+    seen = [scan(part, pnet=pnet, picture=picture, min_margin=-np.inf) for part in parts]
+    actual = np.concatenate([np.column_stack([part.boxes, part.margins, part.offsets]) for part in seen])
+    assert actual.shape == expected.shape
+    order = np.lexsort((actual[:, 0], actual[:, 1]))  # by row, then column
+    np.testing.assert_allclose(actual[order], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("shift", "kept"), [(6, 1), (7, 2)])
+def test_windows_of_a_level_may_overlap_by_half(shift: int, kept: int) -> None:
+    # Of 20 pixels, shifted by 6: 14 / 26 = 0.54; by 7: 13 / 27 = 0.48.
+    assert len(merge([windows([(0, 0, 20, 20), (shift, 0, 20 + shift, 20)], [3, 2])])) == kept
+
+
+@pytest.mark.parametrize(("shift", "kept"), [(3, 1), (4, 2)])
+def test_windows_of_different_levels_may_overlap_by_seven_tenths(shift: int, kept: int) -> None:
+    # Of 20 pixels, shifted by 3: 17 / 23 = 0.74; by 4: 16 / 24 = 0.67.
+    levels = [windows([(0, 0, 20, 20)], [3]), windows([(shift, 0, 20 + shift, 20)], [2])]
+    assert len(merge(levels)) == kept
+
+
+def test_proposed_windows_are_moved_by_their_offsets_and_become_squares() -> None:
+    offsets = np.array([[0.1, 0, -0.1, 0.5]], np.float32)
+    (box,) = merge([windows([(10, 20, 30, 40)], [3], offsets=offsets)]).tolist()
+    # Of 20 pixels: x from 10 + 2 to 30 - 2, y from 20 to 40 + 10, and about the same centre a square.
+    assert box == pytest.approx([5, 20, 35, 50])
 
 
 def test_refined_windows_become_squares_after_their_offsets() -> None:
@@ -189,50 +225,56 @@ def test_a_box_is_visible_if_one_of_its_pixels_is(box: tuple[float, ...], expect
     assert is_visible(np.array([box], np.float32), (60, 60)).tolist() == [expected]
 
 
-def test_boxes_and_crops_are_dropped_together() -> None:
+def test_boxes_and_crops_are_dropped_together(pool: Executor) -> None:
     gray = np.full((60, 60, 3), 200, np.uint8)
     squares: NDArray[np.float32] = np.array(
         [(-50, -50, -10, -10), (1, 1, 24, 24), (100, 1, 124, 24), (11, 1, 34, 24)], np.float32
     )
     network = Sees([[0, 2], [0, 3]], np.zeros((2, 4)).tolist())
-    (found,) = look(network, [AreaMeans(gray)], squares=[squares], size_px=24, min_margin=0)
+    (found,) = look(network, [AreaMeans(gray)], squares=[squares], size_px=24, min_margin=0, pool=pool)
     assert network.batches[0].shape == (2, 3, 24, 24)
     np.testing.assert_allclose(network.batches[0], (200 - 127.5) / 128)  # all of it image: no black
     assert found.boxes.tolist() == squares[[1, 3]].tolist()
     assert found.margins.tolist() == [2, 3]
 
 
-def test_one_run_looks_at_the_crops_of_several_images_and_each_gets_its_own() -> None:
+def test_one_run_looks_at_the_crops_of_several_images_and_each_gets_its_own(pool: Executor) -> None:
     pictures = [AreaMeans(np.full((60, 60, 3), value, np.uint8)) for value in (0, 100, 200)]
-    squares = [np.array([(1, 1, 24, 24)] * count, np.float32) for count in (2, 0, 1)]
+    squares = [np.array([(1, 1, 24, 24)] * count, np.float32).reshape(-1, 4) for count in (2, 0, 1)]
     network = Sees([[0, 1], [0, -1], [0, 2]], np.zeros((3, 4)).tolist())
-    found = look(
-        network, pictures, squares=[each.reshape(-1, 4) for each in squares], size_px=24, min_margin=0
-    )
+    found = look(network, pictures, squares=squares, size_px=24, min_margin=0, pool=pool)
     assert len(network.batches) == 1
+    assert network.batches[0][:, 0, 0, 0].tolist() == [-127.5 / 128, -127.5 / 128, 72.5 / 128]
     assert [each.margins.tolist() for each in found] == [[1], [], [2]]
 
 
-def test_a_landmark_head_on_the_first_networks_is_not_needed_and_does_no_harm() -> None:
-    plain, extra = Nothing(), Sees([[0, 2]], [[0, 0, 0, 0]], [[0.5] * 10])
+def test_many_crops_are_looked_at_in_portions(pool: Executor) -> None:
+    network = Sees(np.zeros((CROPS_PER_RUN, 2)).tolist(), np.zeros((CROPS_PER_RUN, 4)).tolist())
+    squares = [np.array([(i, 1, 23 + i, 24) for i in range(3 * CROPS_PER_RUN)], np.float32)]
+    (found,) = look(network, [AreaMeans(BLACK)], squares=squares, size_px=24, min_margin=0, pool=pool)
+    assert [len(batch) for batch in network.batches] == [CROPS_PER_RUN] * 3
+    np.testing.assert_array_equal(found.boxes, squares[0])
+
+
+def test_a_landmark_head_on_the_first_networks_is_not_needed_and_does_no_harm(pool: Executor) -> None:
     squares = [np.array([(1, 1, 24, 24)], np.float32)]
-    (found,) = look(extra, [AreaMeans(BLACK)], squares=squares, size_px=24, min_margin=0)
-    assert refine(found).tolist() == [[1, 1, 24, 24]]
-    assert len(MtcnnDetector(pnet=plain, rnet=extra, onet=extra).detect(BLACK)) == 0
+    for rnet in (Sees([[0, 2]], [[0] * 4]), Sees([[0, 2]], [[0] * 4], [[0.5] * 10])):
+        (found,) = look(rnet, [AreaMeans(BLACK)], squares=squares, size_px=24, min_margin=0, pool=pool)
+        assert refine(found).tolist() == [[1, 1, 24, 24]]
 
 
 def test_every_level_is_seen_once_from_the_largest() -> None:
     pnet = Nothing()
-    MtcnnDetector(pnet=pnet, rnet=pnet, onet=pnet, min_face_px=24, scale_factor=0.5).detect(
-        np.zeros((100, 120, 3), np.uint8)
-    )
+    sessions = MtcnnSessions(pnet, pnet, pnet)
+    MtcnnDetector(sessions, min_face_px=24, scale_factor=0.5).detect(np.zeros((100, 120, 3), np.uint8))
     assert pnet.sizes_hw == [(51, 61), (26, 31), (13, 16)]
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 500), (11, 11), (19, 500), (500, 19)])
 def test_an_image_smaller_than_any_face_has_none(size_hw: tuple[int, int]) -> None:
     pnet = Nothing()
-    faces = MtcnnDetector(pnet=pnet, rnet=pnet, onet=pnet).detect(np.zeros((*size_hw, 3), np.uint8))
+    detector = MtcnnDetector(MtcnnSessions(pnet, pnet, pnet))
+    faces = detector.detect(np.zeros((*size_hw, 3), np.uint8))
     assert len(faces) == 0
     assert pnet.sizes_hw == []
 
@@ -256,6 +298,7 @@ def test_images_are_grouped_by_their_pixels() -> None:
         ({"min_scores": (0.6, 0.7)}, "min_scores must be three numbers"),
         ({"min_scores": (0.6, 0.7, 1.2)}, "min_scores"),
         ({"min_scores": (0.0, 0.7, 0.7)}, "min_scores"),
+        ({"threads": 0}, "threads must be at least 1, got 0"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:

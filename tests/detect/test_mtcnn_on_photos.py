@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from vultus.detect import MtcnnDetector, load_detector
+from vultus.detect.mtcnn import MtcnnSessions
 from vultus.geometry.boxes import iou
 from vultus.interfaces import Detector
 from vultus.networks.mtcnn import LayoutFlatten, load_public_weights
@@ -44,8 +45,7 @@ def detector_with_layout(layout: str) -> MtcnnDetector:
         for part in network.modules():
             if isinstance(part, LayoutFlatten):
                 part.layout = "row_major" if layout == "row_major" else "column_major"
-    pnet, rnet, onet = (TorchSession(network) for network in networks)
-    return MtcnnDetector(pnet=pnet, rnet=rnet, onet=onet, min_face_px=40)
+    return MtcnnDetector(MtcnnSessions(*map(TorchSession, networks)), min_face_px=40)
 
 
 def assert_same(actual: Detections, expected: Detections) -> None:

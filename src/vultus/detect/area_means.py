@@ -14,7 +14,7 @@ The mean over all pixels leaves nothing to alias, at any scale.
 Crow: Summed-area Tables for Texture Mapping. SIGGRAPH 1984. https://doi.org/10.1145/800031.808600
 """
 
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 from vultus.types import FloatArray, Image
 
 Integers: TypeAlias = NDArray[np.integer[Any]]
-
-CROPS_AT_ONCE: Final = 32  # so that their sums stay in the cache
 
 
 class AreaMeans:
@@ -43,20 +41,23 @@ class AreaMeans:
         # wrap back, as long as one rectangle alone stays below that.
         self._sums: Integers = cv2.integral(image).astype(np.int32, copy=False)
 
-    def reduced(self, size_hw: tuple[int, int], rows: slice) -> FloatArray:
-        """Some rows of the whole image at another size.
+    def reduced(self, size_hw: tuple[int, int], rows: slice, columns: slice) -> FloatArray:
+        """A part of the whole image at another size.
 
         Args:
-            size_hw: height and width of the resized image.
+            size_hw: height and width of the whole resized image.
             rows: which of its rows, from `start` to `stop`.
+            columns: which of its columns, likewise.
 
         Returns:
-            (3, rows, width) float32 in 0..255.
+            (3, rows, columns) float32 in 0..255.
         """
         top, bottom = spans(np.arange(rows.start, rows.stop), self.size_hw[0], out_count=size_hw[0])
-        left, right = spans(np.arange(size_hw[1]), self.size_hw[1], out_count=size_hw[1])
-        bands = self._sums[bottom] - self._sums[top]  # (rows, W + 1, 3)
-        sums = bands.take(right, axis=1, mode="clip") - bands.take(left, axis=1, mode="clip")
+        left, right = spans(np.arange(columns.start, columns.stop), self.size_hw[1], out_count=size_hw[1])
+        first = left[0]
+        across = slice(first, right[-1] + 1)
+        bands = self._sums[bottom, across] - self._sums[top, across]  # (rows, source columns + 1, 3)
+        sums = bands.take(right - first, axis=1, mode="clip") - bands.take(left - first, axis=1, mode="clip")
         return means(sums, bottom - top, right - left)
 
     def crops(self, edges: Integers, size_px: int) -> FloatArray:
@@ -69,18 +70,9 @@ class AreaMeans:
         Returns:
             (N, 3, size_px, size_px) float32 in 0..255.
         """
-        squares = np.empty((len(edges), 3, size_px, size_px), np.float32)
-        for start in range(0, len(edges), CROPS_AT_ONCE):
-            stop = start + CROPS_AT_ONCE
-            squares[start:stop] = self._crops(edges[start:stop], size_px)
-        return squares
-
-    def _crops(self, edges: Integers, size_px: int) -> FloatArray:
         x1, y1, x2, y2 = edges.T[:, :, None]  # (N, 1)
         out = np.arange(size_px)
-        columns = x1 + spans(
-            out, x2 - x1, out_count=size_px
-        )  # (2, N, size_px): first, and one after the last
+        columns = x1 + spans(out, x2 - x1, out_count=size_px)  # (2, N, size_px): first, one after the last
         rows = y1 + spans(out, y2 - y1, out_count=size_px)
         heights, widths = rows[1] - rows[0], columns[1] - columns[0]  # those of black pixels count too
         (top, bottom), (left, right) = rows.clip(0, self.size_hw[0]), columns.clip(0, self.size_hw[1])

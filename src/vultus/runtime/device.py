@@ -45,7 +45,7 @@ def machine() -> Machine:
     cpu, vector_units = processor()
     return Machine(
         cpu=cpu,
-        cores=_usable_cores(),
+        cores=usable_cores(),
         vector_units=vector_units,
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
@@ -69,7 +69,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, tuple[str, ..
     )
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """The cores that this process may run on, which containers and taskset make fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
