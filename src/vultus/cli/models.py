@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.progress import track
 
 from vultus.cli import options
+from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
 from vultus.errors import InputError, MissingExtraError
 
@@ -59,7 +61,9 @@ def models(
     """
     if sum((as_json, as_markdown, write is not None)) > 1:
         raise InputError("--json, --markdown and --write exclude each other: choose one")
-    rows = [row(network, variant, is_timed=time) for network, variant in variants(name).items()]
+    chosen = variants(name)
+    names = track(chosen, "Measuring", console=stderr, transient=True, disable=not stderr.is_terminal)
+    rows = [row(network, chosen[network], is_timed=time) for network in names]
     if as_json:
         print_json(rows)
     elif as_markdown:
@@ -98,6 +102,7 @@ def row(name: str, variant: Variant, *, is_timed: bool) -> dict[str, Any]:
     from vultus.networks.measure import cost, cpu_ms
 
     own, published = cost(variant), variant.published
+    timed = [round(ms, 1) for ms in cpu_ms(variant, batches=(1, 8))] if is_timed else [None, None]
     return {
         "name": name,
         "params_m": round(own.params_m, 3),
@@ -106,8 +111,8 @@ def row(name: str, variant: Variant, *, is_timed: bool) -> dict[str, Any]:
         "published_gflops": published.gflops if published else None,
         "input": "x".join(map(str, variant.size_hw)),
         "embedding_size": variant.embedding_size,
-        "cpu_ms_batch_1": round(cpu_ms(variant, batch=1), 1) if is_timed else None,
-        "cpu_ms_batch_8": round(cpu_ms(variant, batch=8), 1) if is_timed else None,
+        "cpu_ms_batch_1": timed[0],
+        "cpu_ms_batch_8": timed[1],
         "source": published.source if published else None,
         "note": variant.note or None,
     }

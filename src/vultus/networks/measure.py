@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,25 +41,32 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def cpu_ms(variant: Variant, *, batch: int, repeats: int = 5, max_seconds: float = 3.0) -> float:
-    """The median time of one call, in milliseconds: eager float32, fresh weights, torch's own thread count.
+def cpu_ms(
+    variant: Variant, *, batches: Sequence[int], repeats: int = 5, max_seconds: float = 3.0
+) -> list[float]:
+    """The median time of a call at each batch size, in milliseconds.
+
+    Eager float32, fresh weights, torch's own thread count. Only worth something on an idle machine.
 
     Args:
         variant: what to time, at its own input size.
-        batch: images in one call (pairs of images for a Siamese network).
+        batches: images in one call (pairs of images for a Siamese network).
         repeats: how many calls to time, after one that is not timed.
         max_seconds: begin no further call after this long: the largest networks get fewer calls.
     """
     network = variant.build().eval()
-    images = example_images(variant, batch=batch)
-    times_ms: list[float] = []
-    with torch.inference_mode():
-        network(*images)
-        while not times_ms or (len(times_ms) < repeats and sum(times_ms) < 1e3 * max_seconds):
-            start = time.perf_counter()
+    medians = []
+    for batch in batches:
+        images = example_images(variant, batch=batch)
+        times_ms: list[float] = []
+        with torch.inference_mode():
             network(*images)
-            times_ms.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times_ms)
+            while not times_ms or (len(times_ms) < repeats and sum(times_ms) < 1e3 * max_seconds):
+                start = time.perf_counter()
+                network(*images)
+                times_ms.append(1e3 * (time.perf_counter() - start))
+        medians.append(statistics.median(times_ms))
+    return medians
 
 
 def example_images(variant: Variant, *, batch: int) -> tuple[Tensor, ...]:
