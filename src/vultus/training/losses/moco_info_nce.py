@@ -74,9 +74,8 @@ class MoCoInfoNCELoss(nn.Module):
 
     def _enqueue(self, keys: Tensor) -> None:
         rows = (self.position + torch.arange(len(keys), device=keys.device)) % len(self.queue)
-        self.queue = self.queue.index_copy(
-            0, rows, keys.to(self.queue.dtype)
-        )  # a copy: the graph holds the old one
+        # A copy: the graph of the loss still holds the old one.
+        self.queue = self.queue.index_copy(0, rows, keys.to(self.queue.dtype))
         self.position = (self.position + len(keys)) % len(self.queue)
 
 
