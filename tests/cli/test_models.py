@@ -43,6 +43,12 @@ def test_part_of_a_name_chooses_and_the_table_shows_both_figures() -> None:
     assert "mobilefacenet" not in result.stdout
 
 
+def test_notes_stand_under_the_table() -> None:
+    result = run("mobilefacenet")
+    assert "\nmobilefacenet: the published count has batch norms folded" in result.stdout
+    assert "siamese-mobilefacenet, siamese-mobilefacenet-head: two images" in result.stdout
+
+
 def test_json_carries_every_figure() -> None:
     (row,) = rows_of("mobilefacenet-512")
     assert row["name"] == "mobilefacenet-512"

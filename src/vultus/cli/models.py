@@ -72,7 +72,11 @@ def models(
         write_section(write, markdown(rows, is_timed=time))
         typer.echo(f"wrote {len(rows)} networks to {write}")
     else:
-        print_table(rows, columns=shown_columns(is_timed=time))
+        columns = shown_columns(is_timed=time)
+        del columns["note"]  # too long for a column of a terminal
+        print_table(rows, columns=columns)
+        for note, names_of_note in grouped(rows, "note").items():
+            typer.echo(f"{', '.join(names_of_note)}: {note}")
 
 
 def variants(part: str) -> Mapping[str, Variant]:
@@ -137,13 +141,19 @@ def markdown(rows: Sequence[Mapping[str, Any]], *, is_timed: bool) -> str:
         lines.append(
             f"CPU ms: median of up to five calls, eager float32, random weights, on {this_machine()}."
         )
-    sources = sorted({(one["source"], one["name"]) for one in rows if one["source"]})
+    sources = grouped(rows, "source")
     lines += ["", "Published figures:", ""] if sources else []
-    by_source: dict[str, list[str]] = {}
-    for source, name in sources:
-        by_source.setdefault(source, []).append(name)
-    lines += [f"- {', '.join(names)}: {source}" for source, names in by_source.items()]
+    lines += [f"- {', '.join(names)}: {source}" for source, names in sources.items()]
     return "\n".join(lines) + "\n"
+
+
+def grouped(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, list[str]]:
+    """What stands under a key, with the names of its rows; rows with nothing there are left out."""
+    groups: dict[str, list[str]] = {}
+    for one in rows:
+        if one[key]:
+            groups.setdefault(one[key], []).append(one["name"])
+    return groups
 
 
 def cell(value: Any) -> str:
