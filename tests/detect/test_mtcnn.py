@@ -295,9 +295,9 @@ def test_images_are_grouped_by_their_pixels() -> None:
         ({"min_face_px": float("nan")}, "min_face_px"),
         ({"scale_factor": 1.0}, "scale_factor must lie between 0 and 1"),
         ({"scale_factor": 0}, "scale_factor"),
-        ({"min_scores": (0.6, 0.7)}, "min_scores must be three numbers"),
-        ({"min_scores": (0.6, 0.7, 1.2)}, "min_scores"),
-        ({"min_scores": (0.0, 0.7, 0.7)}, "min_scores"),
+        ({"stage_min_scores": (0.6,)}, "stage_min_scores must be two numbers"),
+        ({"min_score": 1.2}, "min_score must lie"),
+        ({"stage_min_scores": (0.0, 0.7)}, "stage_min_scores"),
         ({"threads": 0}, "threads must be at least 1, got 0"),
     ],
 )

@@ -108,7 +108,7 @@ def test_swapped_colours_score_lower(photo: Photo) -> None:
         "two-people.jpg",
         "bus-street.jpg",
     ]
-    detector = load_detector(min_face_px=40, min_scores=(0.6, 0.7, 0.3))
+    detector = load_detector(min_face_px=40, min_score=0.3)
     changes = []
     for name in names:
         rgb, bgr = detector.detect(photo(name)), detector.detect(photo(name)[..., ::-1])
@@ -183,9 +183,7 @@ def test_the_image_is_neither_changed_nor_needed_writeable(photo: Photo, detecto
 
 def test_higher_demands_leave_a_part_of_the_faces(photo: Photo) -> None:
     image = photo("crowd-25.jpg")
-    few, many = (
-        load_detector(min_face_px=40, min_scores=(0.6, 0.7, score)).detect(image) for score in (0.99, 0.7)
-    )
+    few, many = (load_detector(min_face_px=40, min_score=score).detect(image) for score in (0.99, 0.7))
     assert 0 < len(few) < len(many)
     np.testing.assert_array_equal(few.boxes, many.boxes[: len(few)])
     assert (few.scores >= 0.99).all()
@@ -210,7 +208,7 @@ def test_a_photo_of_thirty_megapixels_is_searched(photo: Photo) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_of_any_size_is_no_crash(size_hw: tuple[int, int], seed: int) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
-    faces = load_detector(min_face_px=12, min_scores=(0.01, 0.01, 0.01)).detect(noise)
+    faces = load_detector(min_face_px=12, stage_min_scores=(0.01, 0.01), min_score=0.01).detect(noise)
     assert np.isfinite(faces.boxes).all()
     assert np.isfinite(faces.landmarks).all()
     assert ((faces.scores > 0) & (faces.scores <= 1)).all()

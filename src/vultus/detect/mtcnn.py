@@ -62,7 +62,8 @@ class MtcnnOptions(TypedDict, total=False):
 
     min_face_px: float
     scale_factor: float
-    min_scores: Sequence[float]
+    stage_min_scores: Sequence[float]
+    min_score: float
 
 
 class MtcnnDetector:
@@ -72,7 +73,9 @@ class MtcnnDetector:
         sessions: the networks.
         min_face_px: faces down to about this size are found. Twice the size takes a quarter of the time.
         scale_factor: from one level of the pyramid to the next. Closer to 1 searches more thoroughly.
-        min_scores: what P-Net, R-Net and O-Net must give a window, between 0 and 1.
+        stage_min_scores: what P-Net and R-Net must give a window for the next network to look at it.
+        min_score: what O-Net must give a face. The ports of the public weights take 0.7. With 0.9 each of
+            2,317 LFW images still has a face, and a sixth of those with several have one only.
         threads: how many runs of a network go on at once within one call.
 
     Raises:
@@ -85,22 +88,25 @@ class MtcnnDetector:
         *,
         min_face_px: float = 20,
         scale_factor: float = 0.709,
-        min_scores: Sequence[float] = (0.6, 0.7, 0.7),
+        stage_min_scores: Sequence[float] = (0.6, 0.7),
+        min_score: float = 0.9,
         threads: int = 1,
     ) -> None:
         if not min_face_px >= 1:
             raise InputError(f"min_face_px must be at least 1, got {min_face_px}")
         if not 0 < scale_factor < 1:
             raise InputError(f"scale_factor must lie between 0 and 1, got {scale_factor}")
-        if len(min_scores) != 3 or not all(0 < score < 1 for score in min_scores):
-            raise InputError(f"min_scores must be three numbers between 0 and 1, got {min_scores}")
+        if len(stage_min_scores) != 2 or not all(0 < score < 1 for score in stage_min_scores):
+            raise InputError(f"stage_min_scores must be two numbers between 0 and 1, got {stage_min_scores}")
+        if not 0 < min_score < 1:
+            raise InputError(f"min_score must lie between 0 and 1, got {min_score}")
         if threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
         self._sessions = sessions
-        self._min_margins = tuple(math.log(score / (1 - score)) for score in min_scores)
+        min_scores = (*stage_min_scores, min_score)
+        self._min_margins = [math.log(score / (1 - score)) for score in min_scores]
         self.min_face_px = min_face_px
         self.scale_factor = scale_factor
-        self.min_scores = tuple(min_scores)
         self.threads = threads
 
     @classmethod
