@@ -145,9 +145,7 @@ def main() -> None:
         print(json.dumps({"machine": about, "results": results}, indent=2))
         return
     print(", ".join(f"{name} {value}" for name, value in about.items()))
-    print(
-        "| photo | min face | faces: ours / facenet-pytorch | ours, ms | facenet-pytorch, ms | times as fast |"
-    )
+    print("| photo | min face | faces: ours / theirs | ours, ms | facenet-pytorch, ms | times as fast |")
     print("|---|---|---|---|---|---|")
     for each in results:
         height, width = each["size_hw"]
