@@ -9,7 +9,7 @@
    0.7 of the *smaller* box, so that a box inside a face goes too.
 
 Networks see RGB, (x - 127.5) / 128, and answer logits. P(face) = sigmoid(face - not a face) reaches
-`min_scores` where the difference reaches the threshold's own logit: only those windows are decoded.
+its threshold where the difference reaches the threshold's own logit: only those windows are decoded.
 
 **The +1 convention** is kept as published: a box names its first and its last pixel, counted from 1. It is
 x2 - x1 + 1 pixels wide (`pixel_counts`), from the edge x1 - 1 to the edge x2 (`pixel_edges`): this is what is

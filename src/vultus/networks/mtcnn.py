@@ -16,8 +16,8 @@ does without. Layer names are those of the classic PyTorch ports, so that public
 **The layout trap.** The public weights were trained in MATLAB, which stores images column by column. Their
 kernels have since been transposed and read upright images, but the first dense layer of R-Net and O-Net still
 wants its input flattened column by column, as (W, H, C). Flattened as usual, as (C, H, W), it raises nothing,
-misplaces faces and invents others. Hence `Layout`: networks trained here are "row_major"; a state dict records
-its layout; one that records none is a public one, and "column_major".
+misplaces faces and invents others. Hence `Layout`: networks trained here are "row_major"; a state dict
+records its layout; one that records none is a public one, and "column_major".
 
 Pools round up (`ceil_mode`), which figure 2 of the paper does not say: rounding down, R-Net would end with
 256 features instead of 576.
