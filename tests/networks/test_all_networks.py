@@ -42,6 +42,10 @@ SMALL: dict[str, tuple[int, int]] = {
 FIXED_SIZE = ("mtcnn-rnet", "mtcnn-onet", "mobilefacenet", "siamese-mobilefacenet", "iresnet")
 # Compiling and exporting take seconds each; the others here are made of the same layers as these.
 EXPORTED = [name for name in SMALL if name not in {"mobilenet-v1-x0.25", "mobilefacenet-relu", "iresnet18"}]
+# ONNX again: RetinaFace's own test exports it at any image size; the Siamese head is MobileFaceNet and a sum.
+TO_ONNX = [
+    name for name in EXPORTED if name not in {"retinaface-mobilenet0.25", "siamese-mobilefacenet-head"}
+]
 FROZEN = {"iresnet18": ["features.weight"], "iresnet18-se": ["features.weight"]}
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
@@ -270,7 +274,7 @@ def test_torch_export_gives_equal_outputs_at_any_batch_size(name: str, count: in
     assert_close(answers(program, batch), answers(settled(name), batch), relative=1e-4)
 
 
-@each_exported
+@pytest.mark.parametrize("name", TO_ONNX)
 def test_onnx_gives_equal_outputs_at_any_batch_size(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside the exporter
