@@ -190,7 +190,9 @@ def test_a_name_that_is_too_long_is_shortened_in_the_message() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", [None, 0, 3.5, ["a.jpg"], object(), PillowImage.new("RGB", (2, 2))], ids=repr
+    "source",
+    [None, 0, 3.5, ["a.jpg"], object(), PillowImage.new("RGB", (2, 2))],
+    ids=lambda it: type(it).__name__,
 )
 def test_other_things_are_refused_by_type(source: Any) -> None:
     assert "expected a path, bytes, a file opened in binary mode or a NumPy array, got " in refused(source)
