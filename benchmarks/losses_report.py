@@ -15,13 +15,16 @@ about 80 others. Written by `benchmarks/losses.py`.
 
 {table}
 
-Accuracy: mean and standard error of ten folds, each judged at the threshold that the nine others chose. CPU
-s: of the {steps} steps.
+Accuracy: mean and standard error of ten folds, each judged at the threshold that the nine others chose.
+CPU s: of the {steps} steps.
+
+{unclear}
 
 ![Embeddings in two dimensions, one panel for each loss](losses.png)
 
 Pictures that were not trained on, of 8 of the 20 people, one colour each, as the 2-D embedding leaves the
-network (not normalised); the cross is the origin. As in figure 2 of the center-loss paper, but of faces.
+network (not normalised); the cross is the origin. As in figure 2 of the center-loss paper, but of faces. So
+short a training does not part them in a plane: people overlap under every loss.
 
 ## Protocol
 
@@ -58,6 +61,21 @@ def write_report(measured: dict[str, Any], folder: Path) -> None:
     """Write losses.md and losses.png."""
     (folder / "losses.md").write_text(page(measured), encoding="utf-8")
     plot(measured["results"], folder / "losses.png")
+
+
+def unclear(measured: dict[str, Any]) -> str:
+    """Which losses did not leave the start by two standard errors of the difference."""
+    start = measured["start"]
+    names = [
+        each["loss"]
+        for each in measured["results"]
+        if each["accuracy"] - start["accuracy"]
+        < 2 * np.hypot(each["standard_error"], start["standard_error"])
+    ]
+    if not names:
+        return "Every loss is above the start by more than two standard errors of the difference."
+    told = ", ".join(names)
+    return f"**Not clearly above the start** (less than two standard errors of the difference): {told}."
 
 
 def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
@@ -113,4 +131,5 @@ def page(measured: dict[str, Any]) -> str:
     """The page of the documentation."""
     told = {name: measured[name] for name in ("command", "date", "machine", "steps", "plane_steps", "batch")}
     pairs = 2 * FOLDS * PAIRS_PER_KIND
+    told["unclear"] = unclear(measured)
     return PAGE.format(table=table(measured), pairs=pairs, minutes=f"{measured['seconds'] / 60:.1f}", **told)
