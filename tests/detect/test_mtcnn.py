@@ -127,9 +127,7 @@ def test_only_windows_that_reach_the_score_are_decoded() -> None:
     assert found.offsets.tolist() == [[0, 12, 24, 36], [11, 23, 35, 47]]
 
 
-@pytest.mark.parametrize(
-    "size_hw", [(480, 321), (321, 480), (154, 702)]
-)  # 154 px: one odd row more than a tile
+@pytest.mark.parametrize("size_hw", [(480, 321), (321, 480), (154, 702)])
 def test_tiles_answer_as_the_whole_level_does(size_hw: tuple[int, int]) -> None:
     picture = AreaMeans(np.random.default_rng(5).integers(0, 256, (*size_hw, 3), dtype=np.uint8))
     pnet = OnnxSession(store.read("mtcnn", "mtcnn_pnet.onnx"), threads=1)
