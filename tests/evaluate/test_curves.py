@@ -75,6 +75,12 @@ def test_the_threshold_of_float32_scores_holds_in_float32() -> None:
     assert tar_at_far(impostor, impostor, far=0.05).n_false_accepts == 50
 
 
+def test_scores_of_two_precisions_are_compared_in_the_finer_one() -> None:
+    """0.7 in float32 is 0.69999999: below a threshold of 0.7, and equal to it after rounding."""
+    genuine, impostor = np.full(4, 0.7, dtype=np.float32), np.full(100, 0.7)
+    assert tar_at_far(genuine, impostor, far=0.1).tar == 0.0
+
+
 def test_tar_says_how_sure_it_is() -> None:
     found = tar_at_far(np.full(50, 0.9), IMPOSTORS, far=0.1)
     assert found.tar == found.tar_interval.high == 1.0
@@ -90,7 +96,7 @@ def test_a_rate_that_the_impostors_cannot_carry_is_refused(far: float, needed: s
         tar_at_far([0.9], IMPOSTORS, far=far)
 
 
-@pytest.mark.parametrize(("count", "far"), [(1000, 1e-2), (10_000, 1e-3), (100_000, 1e-4), (143, 0.07)])
+@pytest.mark.parametrize(("count", "far"), [(1000, 1e-2), (100_000, 1e-4), (143, 0.07), (61, 10 / 61)])
 def test_ten_expected_false_matches_are_enough_and_one_impostor_fewer_is_not(count: int, far: float) -> None:
     impostor = np.linspace(0, 0.5, count)
     assert threshold_at_fmr(impostor, fmr=far) < 0.5

@@ -55,6 +55,7 @@ def test_windows_line_ends_and_a_last_empty_line_are_no_pairs(listed: Path) -> N
         (2, "Ann_Lee\t1\tBo\t2", "line 2: expected a genuine pair"),
         (3, "Bo\t1\t2", "line 3: expected an impostor pair"),
         (3, "Bo\tone\tAnn_Lee\t3", "line 3: expected an impostor pair"),
+        (3, "Bo\t1\tAnn_Lee\tthree", "line 3: expected an impostor pair"),
         (3, "Bo\t1\tBo\t3", "line 3: expected an impostor pair of two people"),
         (3, "Bo 1 Ann_Lee 3", "line 3: expected an impostor pair"),
     ],
