@@ -110,6 +110,15 @@ CONFIGS: dict[str, YOLOv5FaceConfig] = {
     "s": _csp(width=0.5, depth=1 / 3),
     "m": _csp(width=0.75, depth=2 / 3),
     "l": _csp(width=1, depth=1),
+    # Nobody published an n6: ours is n with a fourth stage.
+    "n6": YOLOv5FaceConfig(
+        "shufflenet",
+        32,
+        (128, 256, 384, 512),
+        (4, 8, 4, 4),
+        (128, 128, 128, 128),
+        anchors=YOLOV5_FACE_P6_ANCHORS,
+    ),
     "s6": _csp(width=0.5, depth=1 / 3, p6=True),
     "m6": _csp(width=0.75, depth=2 / 3, p6=True),
     "l6": _csp(width=1, depth=1, p6=True),
@@ -352,7 +361,7 @@ def _csp_stages(config: YOLOv5FaceConfig) -> Iterator[nn.Sequential]:
 
 
 def yolov5_face(size: str = "n-0.5") -> YOLOv5FaceNet:
-    """A YOLOv5-Face of a published size with fresh weights, in training mode.
+    """A YOLOv5-Face of a published size (or n6, which is ours) with fresh weights, in training mode.
 
     Raises:
         InputError: no such size.
@@ -375,6 +384,7 @@ VARIANTS: dict[str, Variant] = {
     "yolov5-face-s": _variant("s", 7.075, 5.751),
     "yolov5-face-m": _variant("m", 21.063, 18.146),
     "yolov5-face-l": _variant("l", 46.627, 41.607),
+    "yolov5-face-n6": Variant(partial(yolov5_face, "n6"), (512, 640), note="ours; no published form"),
     "yolov5-face-s6": _variant("s6", 12.386, 6.280),
     "yolov5-face-m6": _variant("m6", 35.485, 19.773),
     "yolov5-face-l6": _variant("l6", 76.674, 45.279),
