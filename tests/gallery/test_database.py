@@ -262,11 +262,14 @@ def test_a_closed_gallery_says_so(gallery: SqliteGallery, faces: MakeFaces) -> N
     uses: list[Callable[[], object]] = [
         gallery.people,
         gallery.audit,
+        gallery.stats,
+        lambda: gallery.contract,
         lambda: gallery.enrol("Berta", faces(1)),
         lambda: gallery.search(faces(1)[0].embedding[np.newaxis]),
+        lambda: gallery.templates("0" * 32),
     ]
     for use in uses:
-        with pytest.raises(GalleryError, match="closed"):
+        with pytest.raises(GalleryError, match="it is closed; open it again"):
             use()
 
 

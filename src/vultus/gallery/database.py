@@ -68,7 +68,7 @@ class Database:
         self.path = path
         self._wait_s = wait_s
         self.read_only = read_only
-        self._process = os.getpid()
+        self._process, self._is_closed = os.getpid(), False
         self._writing, self._reading = threading.Lock(), threading.Lock()
         if not read_only and not path.exists():
             create(path)
@@ -84,13 +84,14 @@ class Database:
     def close(self) -> None:
         """Close the file; closing twice is no mistake."""
         self._check_process()
-        with self._writing, self._reading, naming(self.path):
+        with self._writing, self._reading:
+            self._is_closed = True
             self._reader.close()
             self._writer.close()
 
     def data_version(self) -> int:
         """A number that differs from the last call's once anybody has committed. Takes microseconds."""
-        self._check_process()
+        self.check_usable()
         with self._reading, naming(self.path):
             version: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
         return version
@@ -102,7 +103,7 @@ class Database:
         Raises:
             GalleryError: the file is damaged or closed.
         """
-        self._check_process()
+        self.check_usable()
         with self._reading, naming(self.path):
             self._reader.execute("BEGIN")
             with _transaction(self._reader):
@@ -115,7 +116,7 @@ class Database:
         Raises:
             GalleryError: opened read-only, damaged, closed, the disk is full, or locked for too long.
         """
-        self._check_process()
+        self.check_usable()
         if self.read_only:
             raise GalleryError(f"gallery {self.path}: it was opened read-only")
         with self._writing, naming(self.path):
@@ -124,13 +125,26 @@ class Database:
                 yield self._writer
 
     def forget_deleted(self) -> None:
-        """Empty the write-ahead log, in which what was deleted may still stand; as far as others allow."""
-        self._check_process()
-        with self._writing, naming(self.path):
+        """Empty the write-ahead log, in which what was deleted may still stand; as far as others allow.
+
+        What fails here fails quietly: the deletion itself is committed, and must not look as if it were not.
+        """
+        self.check_usable()
+        with self._writing, suppress(sqlite3.OperationalError):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    def check_usable(self) -> None:
+        """Refuse to go on with a closed file, or with one that came over by fork().
+
+        Raises:
+            GalleryError: it is so.
+        """
+        self._check_process()
+        if self._is_closed:
+            raise GalleryError(f"gallery {self.path}: it is closed; open it again")
+
     def _check_process(self) -> None:
-        """Refuse a copy that came over by fork(): SQLite's locks do not survive that, nor do ours."""
+        """Neither SQLite's locks nor ours survive a fork."""
         if os.getpid() != self._process:
             raise GalleryError(
                 f"gallery {self.path}: it was opened in another process; after a fork, open it again"

@@ -48,6 +48,7 @@ class Follower:
         Raises:
             GalleryError: a row is damaged, or of another contract; the index stays as it was.
         """
+        self._database.check_usable()  # before a lock that a forked process would never get
         with self._refreshing:
             version = self._database.data_version()  # first: what is committed from here on is read twice
             if version != self._seen_version:

@@ -227,8 +227,9 @@ class SqliteGallery:
             GalleryError: somebody's row is damaged.
         """
         with self._database.reading() as connection:
-            rows = [self._intact(person) for person in read_people(connection)]
-        return [row.identity() for row in sorted(rows, key=lambda row: (row.name_key, row.id))]
+            rows = list(read_people(connection))
+        intact = [self._intact(row) for row in rows]
+        return [row.identity() for row in sorted(intact, key=lambda row: row.name_key)]
 
     def find(self, name_or_id: str) -> Identity:
         """The person of this name or id.
