@@ -29,7 +29,7 @@ demo: $(VENV)/.demo ## detect, enrol and identify a real face; writes runs/demo/
 	$(BIN)/vultus demo --output runs/demo
 
 test: $(VENV)/.dev ## every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)  # a thread for each of two workers
 
 lint: $(VENV)/.dev ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
