@@ -105,6 +105,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "dimension": arguments.dimension,
         "top_k": arguments.top_k,
         "single_query_median_ms": round(float(np.median(single)), 2),
+        "single_query_min_ms": round(min(single), 2),
         "single_query_p95_ms": round(float(np.percentile(single, 95)), 2),
         "matrix_product_alone_median_ms": round(float(np.median(product)), 2),
         "per_query_in_batch_of_32_ms": round(float(np.median(batch)), 2),
