@@ -5,6 +5,10 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # machines are noisy: no test is about time
+settings.load_profile("untimed")
 
 SHARED = Path(os.environ.get("VULTUS_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
