@@ -30,7 +30,7 @@ def check_contract(path: Path, *, stored: str, given: str) -> None:
     if given and stored != given:
         raise GalleryError(
             f"gallery {path}: its vectors have the contract {stored}, the embedder's have {given}: they do "
-            "not compare. Use the embedder that filled the gallery, or enrol the people anew into another file"
+            "not compare. Use the embedder that filled the gallery, or enrol the people anew in another file"
         )
 
 
