@@ -8,6 +8,7 @@ import typer
 from vultus.cli import options
 from vultus.cli.images import Run, short_names, stderr
 from vultus.cli.output import (
+    FACE_COLUMNS,
     face_fields,
     flat_face_fields,
     one_format,
@@ -63,18 +64,10 @@ def detect(
             for path, faces in found
             for i, face in enumerate(faces)
         ]
-        print_csv(rows, columns=["image", "face", *flat_face_fields_names()])
+        print_csv(rows, columns=["image", "face", *FACE_COLUMNS])
     else:
         _print_faces(found)
     run.finish()
-
-
-def flat_face_fields_names() -> list[str]:
-    """The CSV columns of a face."""
-    import numpy as np
-
-    blank = Detections(np.zeros((1, 4)), np.zeros(1), np.zeros((1, 5, 2)))  # type: ignore[arg-type]
-    return list(flat_face_fields(blank))
 
 
 def _print_faces(found: list[tuple[str, Detections]]) -> None:

@@ -16,6 +16,9 @@ from vultus.types import Detections, Match
 
 Row = Mapping[str, Any]
 
+_POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+FACE_COLUMNS = ("score", "x1", "y1", "x2", "y2", *(f"{point}_{axis}" for point in _POINTS for axis in "xy"))
+
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
@@ -59,16 +62,11 @@ def face_fields(face: Detections) -> dict[str, Any]:
     }
 
 
-def flat_face_fields(face: Detections) -> dict[str, Any]:
-    """One face as CSV columns."""
-    box, landmarks = face.boxes[0], face.landmarks[0].reshape(-1)
-    fields = {"score": round(float(face.scores[0]), 4)}
-    fields |= {
-        name: round(float(value), 2) for name, value in zip(("x1", "y1", "x2", "y2"), box, strict=True)
-    }
-    points = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
-    names = [f"{point}_{axis}" for point in points for axis in "xy"]
-    return fields | {name: round(float(value), 2) for name, value in zip(names, landmarks, strict=True)}
+def flat_face_fields(face: Detections) -> dict[str, float]:
+    """One face as CSV columns: `FACE_COLUMNS` with their values."""
+    pixels = [*face.boxes[0], *face.landmarks[0].reshape(-1)]
+    numbers = [round(float(face.scores[0]), 4), *(round(float(value), 2) for value in pixels)]
+    return dict(zip(FACE_COLUMNS, numbers, strict=True))
 
 
 def match_fields(match: Match) -> dict[str, Any]:
