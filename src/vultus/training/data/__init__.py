@@ -1,0 +1,1 @@
+"""Training data: reading annotated pictures, augmenting them, and turning them into what a loss expects."""

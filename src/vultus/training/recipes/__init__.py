@@ -1,0 +1,1 @@
+"""Training recipes: one readable script for each model."""
