@@ -1,0 +1,102 @@
+"""What is known about the faces of a set of images, and what of it could not be used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vultus.errors import InputError, ShapeError
+from vultus.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnnotatedImage:
+    """The faces that somebody has marked in one image; there may be none. Immutable.
+
+    Attributes:
+        path: the image's file. Whether it exists is up to the reader that made this.
+        boxes: (N, 4) float32, corners x1 y1 x2 y2 in pixels of the image, x2 > x1, y2 > y1. A box may stick
+            out of the image.
+        landmarks: (N, 5, 2) float32, x y in pixels, ordered as in `Detections`; NaN where not labelled.
+        is_ignored: (N,) bool, neither a face to learn nor background.
+        attributes: by name ("blur", "occlusion", "pose", ...) a grade per face, (N,) int8, -1 unknown.
+
+    Raises:
+        ShapeError: a field has another shape, or the lengths disagree.
+        InputError: a box without area or not finite, or half a landmark.
+    """
+
+    path: Path
+    boxes: FloatArray
+    landmarks: FloatArray
+    is_ignored: NDArray[np.bool_]
+    attributes: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        boxes = _frozen("boxes", self.boxes, np.float32, shape=(len(self.boxes), 4))
+        count = len(boxes)
+        landmarks = _frozen("landmarks", self.landmarks, np.float32, shape=(count, 5, 2))
+        if not (np.isfinite(boxes).all() and (boxes[:, 2:] > boxes[:, :2]).all()):
+            raise InputError(
+                f"boxes of {self.path} must be finite with x2 > x1 and y2 > y1, got {boxes.tolist()}"
+            )
+        unknown = np.isnan(landmarks)
+        if np.isinf(landmarks).any() or (unknown[..., 0] != unknown[..., 1]).any():
+            raise InputError(f"each landmark of {self.path} must be two finite numbers or two NaN")
+        attributes = {
+            name: _frozen(name, values, np.int8, shape=(count,)) for name, values in self.attributes.items()
+        }
+        object.__setattr__(self, "boxes", boxes)
+        object.__setattr__(self, "landmarks", landmarks)
+        object.__setattr__(
+            self, "is_ignored", _frozen("is_ignored", self.is_ignored, np.bool_, shape=(count,))
+        )
+        object.__setattr__(self, "attributes", MappingProxyType(attributes))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def has_landmarks(self) -> NDArray[np.bool_]:
+        """(N,) whether all five landmarks of a face are labelled."""
+        return np.asarray(~np.isnan(self.landmarks).any(axis=(1, 2)))
+
+
+class RejectedRow(NamedTuple):
+    """A row of a label file that was not used, or not entirely: `reason` says so.
+
+    Attributes:
+        line: counted from 1.
+        text: the row as it stands in the file.
+        reason: what is wrong with it, and what became of it.
+        file: the label file in which it stands.
+    """
+
+    line: int
+    text: str
+    reason: str
+    file: Path
+
+
+class Annotations(NamedTuple):
+    """What a label file says.
+
+    Attributes:
+        images: in the order of the file.
+        rejected: every row that is not, or not entirely, in `images`, in the order of the file.
+    """
+
+    images: tuple[AnnotatedImage, ...]
+    rejected: tuple[RejectedRow, ...]
+
+
+def _frozen(name: str, values: ArrayLike, dtype: type[np.generic], *, shape: tuple[int, ...]) -> NDArray[Any]:
+    array = np.array(values, dtype=dtype)  # a copy: the caller keeps theirs
+    if array.shape != shape:
+        raise ShapeError(f"{name} must have shape {shape}, got {array.shape}")
+    array.flags.writeable = False
+    return array
