@@ -11,6 +11,7 @@ from vultus.evaluate.curves import (
     tar_at_far,
     threshold_at_fmr,
 )
+from vultus.evaluate.detection_ap import WiderResult, widerface_ap
 from vultus.evaluate.intervals import Interval, bootstrap_over_people, wilson
 from vultus.evaluate.lfw import PairsResult, evaluate_pairs
 from vultus.evaluate.one_face import EmbeddedImages, embed_images
@@ -25,6 +26,7 @@ from vultus.evaluate.people import (
     rates_at,
     rates_at_fmr,
 )
+from vultus.evaluate.precision_recall import PrecisionRecall
 from vultus.evaluate.report import Provenance, Report
 from vultus.evaluate.verification import (
     Fold,
@@ -34,6 +36,7 @@ from vultus.evaluate.verification import (
     fold_accuracies,
     verification,
 )
+from vultus.evaluate.widerface import WiderTruth, read_widerface_truth
 
 __all__ = [
     "EmbeddedImages",
@@ -43,6 +46,7 @@ __all__ = [
     "Pairs",
     "PairsResult",
     "PeopleImages",
+    "PrecisionRecall",
     "Provenance",
     "Report",
     "Roc",
@@ -50,6 +54,8 @@ __all__ = [
     "TarAtFar",
     "ThresholdRates",
     "VerificationResult",
+    "WiderResult",
+    "WiderTruth",
     "best_threshold",
     "bootstrap_over_people",
     "carried_rates",
@@ -65,9 +71,11 @@ __all__ = [
     "rates_at",
     "rates_at_fmr",
     "read_pairs",
+    "read_widerface_truth",
     "roc",
     "tar_at_far",
     "threshold_at_fmr",
     "verification",
+    "widerface_ap",
     "wilson",
 ]
