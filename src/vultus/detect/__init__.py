@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from vultus.detect.mtcnn import MtcnnDetector
+from vultus.detect.retinaface import RetinaFaceDetector
 from vultus.errors import InputError
 from vultus.interfaces import Detector
 from vultus.runtime.onnx import CPU
 
-__all__ = ["DETECTORS", "MtcnnDetector", "load_detector"]
+__all__ = ["DETECTORS", "MtcnnDetector", "RetinaFaceDetector", "load_detector"]
 
 DETECTORS: Final[Mapping[str, type[MtcnnDetector]]] = {"mtcnn": MtcnnDetector}
 

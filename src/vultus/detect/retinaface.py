@@ -1,0 +1,112 @@
+"""RetinaFace detection: one look at the whole image, at any size.
+
+The network answers, for each of A anchors, two class logits and what moves the anchor onto a face and its
+landmarks (`vultus.geometry.anchors` has the equations). P(face) = sigmoid(face - not a face) reaches
+`min_score` where the difference of the logits reaches the score's own logit: only those anchors are decoded.
+
+What a checkpoint does not tell (activation, anchor sides, channel order) stands in its catalogue entry, or in
+the ONNX file that Vultus exported. The image is fed as it is, without padding: the network takes any size.
+
+Differs from the public code: the score is compared with >=, boxes are in edges (no +1), nothing is rounded.
+
+Deng, Guo, Ververas, Kotsia, Zafeiriou: RetinaFace. CVPR 2020. https://arxiv.org/abs/1905.00641
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import Unpack
+
+from vultus.detect.single_shot import (
+    Candidates,
+    Look,
+    Search,
+    SingleShotOptions,
+    find,
+    logit,
+    sigmoid,
+)
+from vultus.geometry.anchors import decode_boxes, decode_landmarks, square_anchors
+from vultus.interfaces import Session
+from vultus.types import Detections, FloatArray, Image
+from vultus.weights.description import Preprocessing, RetinaFaceDecoding
+
+
+class RetinaFaceDetector:
+    """Finds faces with RetinaFace. Safe to call from several threads.
+
+    Args:
+        session: the network: answers class logits (N, A, 2), background first, box deltas (N, A, 4) and
+            landmark deltas (N, A, 10) to any (N, 3, H, W).
+        preprocessing: its colours.
+        decoding: its anchors.
+        options: as for `Search`.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        preprocessing: Preprocessing,
+        decoding: RetinaFaceDecoding,
+        **options: Unpack[SingleShotOptions],
+    ) -> None:
+        self.search = Search(**options)
+        self._look = Look(session, preprocessing, partial(decode, decoding=decoding))
+
+    def detect(self, image: Image) -> Detections:
+        """The faces of one (H, W, 3) RGB image, best score first.
+
+        Raises:
+            ShapeError: not an (H, W, 3) uint8 array.
+        """
+        return self.detect_batch([image])[0]
+
+    def detect_batch(self, images: Sequence[Image]) -> list[Detections]:
+        """The faces of each image, which may differ in size; those of one input size are run together.
+
+        Raises:
+            ShapeError: one of them is not an (H, W, 3) uint8 array.
+        """
+        return find(images, self._look, search=self.search)
+
+
+def decode(
+    outputs: Sequence[FloatArray],
+    size_hw: tuple[int, int],
+    min_score: float,
+    *,
+    decoding: RetinaFaceDecoding,
+) -> list[Candidates]:
+    """What the network found in each image of a batch, in pixels of its input.
+
+    Args:
+        outputs: class logits (N, A, 2), box deltas (N, A, 4), landmark deltas (N, A, 10).
+        size_hw: height and width of the network's input.
+        min_score: only anchors with at least this score are decoded.
+        decoding: the anchors.
+    """
+    class_logits, box_deltas, landmark_deltas = outputs
+    anchors = anchors_of(size_hw, decoding)
+    margins = class_logits[..., 1] - class_logits[..., 0]  # (N, A)
+    candidates = []
+    for i, is_face in enumerate(margins >= logit(min_score)):
+        chosen = anchors[is_face]
+        candidates.append(
+            Candidates(
+                decode_boxes(box_deltas[i, is_face], chosen, variances=decoding.variances),
+                sigmoid(margins[i, is_face]),
+                decode_landmarks(landmark_deltas[i, is_face], chosen, variances=decoding.variances),
+            )
+        )
+    return candidates
+
+
+@lru_cache(maxsize=8)
+def anchors_of(size_hw: tuple[int, int], decoding: RetinaFaceDecoding) -> FloatArray:
+    """(A, 4) centre x, centre y, width, height; kept, since images of one size often follow each other."""
+    anchors = square_anchors(size_hw, min_sizes=decoding.min_sizes, strides=decoding.steps)
+    anchors.flags.writeable = False
+    return anchors
