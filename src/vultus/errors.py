@@ -10,7 +10,8 @@ VultusError
 ├── MissingExtraError(ImportError)  names the pip command to run                  HTTP 501, exit 4
 ├── GalleryError                    unknown or duplicate identity, other contract HTTP 409, exit 5
 ├── DeviceError                     the asked provider does not run here          HTTP 503, exit 6
-└── ExportError                     ONNX and torch disagree: where and how much   HTTP 500, exit 7
+├── ExportError                     ONNX and torch disagree: where and how much   HTTP 500, exit 7
+└── TrainingError                   a run that cannot go on: diverged, or not its folder   exit 8
 
 A message says what was wrong, what was expected, what was received and what to do.
 """
@@ -93,3 +94,9 @@ class ExportError(VultusError):
     """An exported network disagrees with the one it was made from."""
 
     exit_code = 7
+
+
+class TrainingError(VultusError):
+    """A training run cannot go on: its loss is no number, or its folder holds another run."""
+
+    exit_code = 8

@@ -30,6 +30,15 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     return total
 
 
+def mean_over_ranks(values: Tensor) -> Tensor:
+    """The element-wise mean over all ranks, without gradient.
+
+    What a loss divides by, where it is a count over the batch: then the mean of the ranks' losses, which is
+    what data-parallel training follows, is the loss of all their samples as one batch.
+    """
+    return sum_over_ranks(values) / rank_count()
+
+
 def max_over_ranks(values: Tensor) -> Tensor:
     """The element-wise maximum over all ranks, without gradient; the argument stays as it is."""
     highest = values.detach().clone()

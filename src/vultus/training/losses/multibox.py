@@ -14,7 +14,8 @@ mesh.
 
 **The traps.** A face without landmark labels is still a face: it is masked out of the landmark loss only, and
 Q is not P. An anchor that is neither (-1) is no negative. An image without faces has no hard negatives, so it
-teaches nothing; the sum is divided by max(1, P).
+teaches nothing; the sum is divided by max(1, P). Where several processes share a batch, P and Q are their
+means over the processes, so that the mean of the processes' losses is the loss of the whole batch.
 
 Deng, Guo, Ververas, Kotsia, Zafeiriou: RetinaFace: single-shot multi-level face localisation in the wild.
 CVPR 2020. https://arxiv.org/abs/1905.00641
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 from vultus.errors import InputError, ShapeError
 from vultus.networks.embedding import widen
 from vultus.training.checks import check_floats, check_indices, check_mask, check_not_negative, check_positive
+from vultus.training.losses.collectives import mean_over_ranks
 from vultus.training.losses.ohem import is_hardest
 
 FACE, BACKGROUND, IGNORED = 1, 0, -1
@@ -128,12 +130,13 @@ def hard_negative_cross_entropy(class_logits: Tensor, classes: Tensor, *, ratio:
     is_face = classes == FACE
     losses = F.cross_entropy(widen(class_logits).transpose(1, 2), is_face.long(), reduction="none")  # (N, A)
     is_hard = is_hardest(losses, ratio * is_face.sum(1), is_candidate=classes == BACKGROUND)
-    return losses[is_face | is_hard].sum() / is_face.sum().clamp(min=1)
+    return losses[is_face | is_hard].sum() / mean_over_ranks(is_face.sum().float()).clamp(min=1)
 
 
 def smooth_l1(deltas: Tensor, targets: Tensor) -> Tensor:
-    """The mean over (P, K) rows of the smooth L1 distance summed over K; 0, with a graph, for no rows."""
-    return F.smooth_l1_loss(widen(deltas), widen(targets), reduction="sum") / max(1, len(deltas))
+    """The mean over (P, K) rows (of all ranks) of the smooth L1 distance summed over K; 0, with a graph, for no rows."""
+    count = mean_over_ranks(torch.tensor(float(len(deltas)), device=deltas.device)).clamp(min=1)
+    return F.smooth_l1_loss(widen(deltas), widen(targets), reduction="sum") / count
 
 
 def _check(

@@ -1,0 +1,171 @@
+"""A run's folder: what was trained, on what, by which code, and how it went.
+
+recipe.json      every knob, the commit, the hashes of the data, the versions of the libraries
+log.csv          a row every few steps: losses, learning rate, samples per second
+validation.csv   a row for each validation
+events.*         the same for TensorBoard
+last.ckpt        all that going on needs
+best.pt          the weights of the best validation (without one: the last)
+"""
+
+import csv
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import vultus
+from vultus.errors import InputError, TrainingError
+from vultus.image import replace_file
+from vultus.training.settings import UNIMPORTANT, TrainSettings
+
+LIBRARIES = ("torch", "numpy", "opencv-python-headless", "lightning-fabric", "torchdata")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The folder of one run.
+
+    Attributes:
+        folder: which exists.
+    """
+
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """All that going on needs: network, optimiser, position."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The state dict of the network that was judged best."""
+        return self.folder / "best.pt"
+
+    @property
+    def log(self) -> Path:
+        """Losses and learning rate over the steps."""
+        return self.folder / "log.csv"
+
+    @property
+    def validations(self) -> Path:
+        """Figures of each validation."""
+        return self.folder / "validation.csv"
+
+
+def open_run(folder: Path, recipe: TrainSettings, *, data: Mapping[str, Path]) -> Run:
+    """A new run's folder, or that of a run that goes on.
+
+    Args:
+        folder: created if it is not there.
+        recipe: every knob; those that change no number may differ from the run that goes on.
+        data: what is learnt from, by name: files and folders whose hashes are kept.
+
+    Raises:
+        TrainingError: the folder holds a run with another recipe or other data.
+        InputError: data that is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {
+        "recipe": type(recipe).__name__,
+        "settings": json.loads(json.dumps(asdict(recipe), default=str)),
+        "data": {name: describe(path) for name, path in data.items()},
+        "commit": commit(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"vultus": vultus.__version__, "python": platform.python_version()}
+        | {name: version(name) for name in LIBRARIES},
+    }
+    file = folder / "recipe.json"
+    if file.exists():
+        _check_same(json.loads(file.read_text(encoding="utf-8")), told, folder=folder)
+    else:
+        with replace_file(file) as stream:
+            stream.write(json.dumps(told, indent=2).encode())
+    return Run(folder)
+
+
+def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) -> None:
+    old, new = before["settings"], now["settings"]
+    changed = [
+        f"{name} was {old.get(name)}, is {new.get(name)}"
+        for name in sorted({*old, *new} - UNIMPORTANT)
+        if old.get(name) != new.get(name)
+    ]
+    changed += [
+        f"the data {name!r} changed"
+        for name in sorted({*before["data"], *now["data"]})
+        if _digest(before, name) != _digest(now, name)
+    ]
+    if before["recipe"] != now["recipe"]:
+        changed.insert(0, f"the recipe was {before['recipe']}, is {now['recipe']}")
+    if changed:
+        raise TrainingError(
+            f"{folder} holds another run, which cannot go on with these: {'; '.join(changed)}. "
+            "Name another folder, or repeat the settings of this one (recipe.json)"
+        )
+
+
+def _digest(told: Mapping[str, Any], name: str) -> str | None:
+    digest: str | None = told["data"].get(name, {}).get("sha256")
+    return digest
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Where data is and what it is: a file's SHA-256, or that of a folder's list of names and sizes.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if path.is_file():
+        with path.open("rb") as stream:
+            return {"path": str(path), "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+    if not path.is_dir():
+        raise InputError(f"there is no data at {path}")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listing = "".join(f"{file.relative_to(path).as_posix()} {file.stat().st_size}\n" for file in files)
+    digest = hashlib.sha256(listing.encode()).hexdigest()
+    return {"path": str(path), "files": len(files), "sha256": digest, "sha256_of": "names and sizes"}
+
+
+def commit() -> str | None:
+    """The commit of this code, with + where files differ from it; None outside of git."""
+    folder = Path(vultus.__file__).parent
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        return head + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  # our own words
+
+
+def append_row(file: Path, row: Mapping[str, Any]) -> None:
+    """One more row of a CSV file, whose first row names the columns."""
+    is_new = not file.exists()
+    with file.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(row))
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def forget_after(file: Path, step: int) -> None:
+    """Drop the rows of steps later than this one: they are going to be done again."""
+    if not file.exists():
+        return
+    with file.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        rows = [row for row in reader if row["step"] and int(row["step"]) <= step]
+        columns = reader.fieldnames or []
+    with replace_file(file) as binary:
+        lines = [",".join(columns), *(",".join(row[name] or "" for name in columns) for row in rows)]
+        binary.write(("\r\n".join(lines) + "\r\n").encode())

@@ -1,0 +1,113 @@
+"""Which sample is seen when: everything about it is a function of the seed, the epoch and its place.
+
+So a run can be resumed at the very sample, by any number of processes, without keeping the state of a random
+generator anywhere: `chance_of(seed, draw)` makes the generator of one sample.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from vultus.errors import InputError
+
+
+class Draw(NamedTuple):
+    """One sample as it is drawn.
+
+    Attributes:
+        epoch: from 0.
+        batch: of the epoch, from 0: samples of one batch can share a choice, such as the size of the images.
+        sample: its index.
+    """
+
+    epoch: int
+    batch: int
+    sample: int
+
+
+class Samples(Protocol):
+    """What a run learns from."""
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        ...
+
+    def batch(self, draws: Sequence[Draw]) -> Any:
+        """The samples of one step, as the learner wants them: the same draws always give the same numbers."""
+        ...
+
+
+Plan = Callable[[int], Sequence[Sequence[int]]]
+"""Epoch -> the indices of each batch (of all processes together); always the same for one epoch."""
+
+
+def shuffled(count: int, batch_size: int, *, seed: int, drop_last: bool = False) -> Plan:
+    """Every sample once in an epoch, in an order of the epoch's own.
+
+    Raises:
+        InputError: there are no samples, or fewer than one batch where the last is dropped.
+    """
+    if count < 1 or (drop_last and count < batch_size):
+        raise InputError(f"{count} samples do not make a batch of {batch_size}")
+
+    def plan(epoch: int) -> list[list[int]]:
+        order = np.random.default_rng((seed, epoch)).permutation(count).tolist()
+        batches = [order[i : i + batch_size] for i in range(0, count, batch_size)]
+        return batches[:-1] if drop_last and len(batches[-1]) < batch_size else batches
+
+    return plan
+
+
+def chance_of(seed: int, draw: Draw) -> np.random.Generator:
+    """The random generator of one drawn sample."""
+    return np.random.default_rng((seed, *draw))
+
+
+def chance_of_batch(seed: int, draw: Draw) -> np.random.Generator:
+    """The random generator that all samples of one batch share, on every process."""
+    return np.random.default_rng((seed, draw.epoch, draw.batch))
+
+
+class PlannedBatches:
+    """A batch sampler: what one process draws in one epoch.
+
+    Each process takes every `rank_count`-th sample of a batch, so all processes together see what one would.
+
+    Attributes:
+        epoch: which epoch is drawn; set it before iterating.
+    """
+
+    def __init__(self, plan: Plan, *, rank: int = 0, rank_count: int = 1) -> None:
+        self.epoch = 0
+        self._plan = plan
+        self._rank = rank
+        self._rank_count = rank_count
+
+    def __len__(self) -> int:
+        return len(self._plan(self.epoch))
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for number, batch in enumerate(self._plan(self.epoch)):
+            if len(batch) < self._rank_count:
+                raise InputError(
+                    f"batch {number} of epoch {self.epoch} has {len(batch)} samples for {self._rank_count} "
+                    "processes: take a larger batch, or drop the last one"
+                )
+            yield [Draw(self.epoch, number, sample) for sample in batch[self._rank :: self._rank_count]]
+
+
+class Drawn:
+    """`Samples` as torch's loaders want a data set: asked for all draws of a batch at once."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, draw: Draw) -> Any:
+        return self._samples.batch([draw])
+
+    def __getitems__(self, draws: Sequence[Draw]) -> Any:
+        return self._samples.batch(draws)
