@@ -7,6 +7,7 @@ from vultus.errors import InputError
 from vultus.training.checks import check_not_negative, check_positive
 
 Optimizer = Literal["sgd", "adam", "adamw"]
+Precision = Literal["32-true", "bf16-mixed"]
 Schedule = Literal["cosine", "milestones", "poly", "constant"]
 
 
@@ -62,7 +63,7 @@ class TrainSettings:
     final_lr_share: float = 0.0
     accumulate: int = 1
     clip_norm: float | None = None
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     channels_last: bool = True
     ema_decay: float | None = None
     checkpoint_minutes: float = 5.0

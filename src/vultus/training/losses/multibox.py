@@ -134,7 +134,7 @@ def hard_negative_cross_entropy(class_logits: Tensor, classes: Tensor, *, ratio:
 
 
 def smooth_l1(deltas: Tensor, targets: Tensor) -> Tensor:
-    """The mean over (P, K) rows (of all ranks) of the smooth L1 distance summed over K; 0, with a graph, for no rows."""
+    """The mean, over the (P, K) rows of all ranks, of the smooth L1 distance summed over K; 0 for no rows."""
     count = mean_over_ranks(torch.tensor(float(len(deltas)), device=deltas.device)).clamp(min=1)
     return F.smooth_l1_loss(widen(deltas), widen(targets), reduction="sum") / count
 

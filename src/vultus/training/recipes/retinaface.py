@@ -1,0 +1,265 @@
+"""Train RetinaFace on images with boxes and landmarks, judged on WIDER FACE by the detector that ships.
+
+    vultus train retinaface --run runs/retinaface --set labels=train/label.txt --set widerface=val
+    torchrun --nproc-per-node 2 -m vultus train retinaface --run runs/retinaface ...
+
+A sample is a square crop: by chance a random one, as in the paper, or one that brings a face to the size of
+an anchor. Light, mirror; anchors matched by overlap; MultiBox loss with the hardest negatives. With a
+`teacher`, a trained RetinaFace of the same anchors, the network imitates it as well: that makes a few images
+go further.
+
+Differs from the paper: weights are not pre-trained on ImageNet; AdamW and a cosine instead of SGD and steps,
+which from random weights learn faster; a moving average of the weights is what is kept.
+
+Deng, Guo, Ververas, Kotsia, Zafeiriou: RetinaFace. CVPR 2020. https://arxiv.org/abs/1905.00641
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vultus.detect.retinaface import RetinaFaceDetector
+from vultus.errors import InputError
+from vultus.geometry.anchors import square_anchors
+from vultus.networks.retinaface import CONFIGS, RetinaFaceConfig, RetinaFaceNet, load_retinaface
+from vultus.networks.torch_session import TorchSession
+from vultus.training.data.annotations import AnnotatedImage
+from vultus.training.data.augment import data_anchor_crop, mirror, random_square_crop
+from vultus.training.data.photometric import photometric
+from vultus.training.data.sample import Sample, load_sample
+from vultus.training.data.targets import match_anchors, stack_anchor_targets
+from vultus.training.data.widerface import read_widerface
+from vultus.training.detection_validation import MIN_SCORE, WiderValidation
+from vultus.training.losses.anchor_imitation import AnchorImitationLoss
+from vultus.training.losses.multibox import AnchorTargets, MultiBoxLoss
+from vultus.training.run import open_run
+from vultus.training.samples import Draw, chance_of, chance_of_batch, shuffled
+from vultus.training.settings import Optimizer, Precision, TrainSettings
+from vultus.training.trainer import Validation, fit
+from vultus.types import FloatArray
+from vultus.weights.description import Preprocessing, RetinaFaceDecoding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetinaFaceRecipe(TrainSettings):
+    """How RetinaFace is trained. What is not here stands in `TrainSettings`.
+
+    Attributes:
+        labels: boxes and landmarks, in one of the formats that `read_widerface` knows; images/ beside it.
+        widerface: folder with images/ and ground_truth/ of the validation set (or part of it); None trains
+            without validation.
+        backbone: one of `vultus.networks.retinaface.CONFIGS`.
+        sizes_px: sides of the crops; each batch takes one of them by chance.
+        crop_scales: of the random square crops, as multiples of the image's shorter side.
+        anchor_crop_share: how many crops are made around a face that gets an anchor's size.
+        min_face_px: smaller faces of a crop are neither learnt nor background.
+        positive_iou: from which overlap an anchor belongs to a face.
+        negative_iou: up to which it is background.
+        negative_ratio: hard negatives for each positive anchor.
+        box_weight: of the box loss.
+        landmark_weight: of the landmark loss.
+        teacher: state dict of a public RetinaFace-mobilenet0.25 to imitate; None learns from labels alone.
+        teacher_weight: of the imitation.
+        validation_px: long side of the validation images; None is their original size.
+        keep_images: hold the decoded images in memory (a byte for each pixel and channel).
+    """
+
+    labels: Path = Path("../shared/data/widerface-train9/label.txt")
+    widerface: Path | None = Path("../shared/data/widerface-dev")
+    backbone: str = "mobilenet0.25"
+    sizes_px: tuple[int, ...] = (320,)
+    crop_scales: tuple[float, float] = (0.3, 1.0)
+    anchor_crop_share: float = 0.5
+    min_face_px: float = 4.0
+    positive_iou: float = 0.35
+    negative_iou: float = 0.35
+    negative_ratio: int = 7
+    box_weight: float = 2.0
+    landmark_weight: float = 1.0
+    teacher: Path | None = None
+    teacher_weight: float = 1.0
+    validation_px: int | None = 640
+    keep_images: bool = True
+
+    epochs: int = 100
+    optimizer: Optimizer = "adamw"
+    lr: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup_epochs: float = 1.0
+    clip_norm: float | None = 10.0
+    ema_decay: float | None = 0.999
+    precision: Precision = "bf16-mixed"
+    validate_every: int = 5
+
+
+class RetinaFaceLosses(NamedTuple):
+    """Scalars: what is minimised, and its parts; imitation is 0 without a teacher."""
+
+    total: Tensor
+    classification: Tensor
+    boxes: Tensor
+    landmarks: Tensor
+    imitation: Tensor
+
+
+class RetinaFaceSamples:
+    """Crops of annotated images with the answers that their anchors should give.
+
+    Args:
+        images: annotated ones.
+        recipe: sizes, crops, matching.
+        config: the anchors.
+    """
+
+    def __init__(
+        self, images: Sequence[AnnotatedImage], recipe: RetinaFaceRecipe, config: RetinaFaceConfig
+    ) -> None:
+        self._images = images
+        self._recipe = recipe
+        self._config = config
+        self._kept: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def batch(self, draws: Sequence[Draw]) -> tuple[Tensor, AnchorTargets]:
+        """(N, 3, S, S) uint8 RGB images and the targets of their anchors."""
+        recipe = self._recipe
+        size_px = int(chance_of_batch(recipe.seed, draws[0]).choice(recipe.sizes_px))
+        anchors = anchors_of(size_px, self._config)
+        samples = [
+            augment(self._sample(draw.sample), chance_of(recipe.seed, draw), recipe=recipe, size_px=size_px)
+            for draw in draws
+        ]
+        matched = [
+            match_anchors(sample, anchors, positive_iou=recipe.positive_iou, negative_iou=recipe.negative_iou)
+            for sample in samples
+        ]
+        pixels = torch.from_numpy(np.stack([sample.image for sample in samples]))  # (N, S, S, 3)
+        return pixels.permute(0, 3, 1, 2), stack_anchor_targets(matched)  # channels last, without a copy
+
+    def _sample(self, number: int) -> Sample:
+        sample = self._kept.get(number) or load_sample(self._images[number])
+        if self._recipe.keep_images:
+            self._kept[number] = sample
+        return sample
+
+
+def augment(sample: Sample, chance: np.random.Generator, *, recipe: RetinaFaceRecipe, size_px: int) -> Sample:
+    """A random crop in another light, perhaps mirrored."""
+    if chance.random() < recipe.anchor_crop_share:
+        crop = data_anchor_crop(sample, chance, size_px=size_px, min_face_px=recipe.min_face_px)
+    else:
+        crop = random_square_crop(
+            sample, chance, size_px=size_px, scales=recipe.crop_scales, min_face_px=recipe.min_face_px
+        )
+    if chance.random() < 0.5:
+        crop = mirror(crop)
+    return crop._replace(image=photometric(crop.image, chance))
+
+
+@lru_cache
+def anchors_of(size_px: int, config: RetinaFaceConfig) -> FloatArray:
+    """(A, 4) of a square image."""
+    return square_anchors((size_px, size_px), min_sizes=config.min_sizes)
+
+
+class RetinaFaceLearner(nn.Module):
+    """The network and what it is taught by.
+
+    Args:
+        network: the student.
+        recipe: weights of the losses.
+        teacher: a trained network with the same anchors, or None.
+    """
+
+    def __init__(
+        self, network: RetinaFaceNet, recipe: RetinaFaceRecipe, *, teacher: RetinaFaceNet | None = None
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = MultiBoxLoss(
+            negative_ratio=recipe.negative_ratio,
+            box_weight=recipe.box_weight,
+            landmark_weight=recipe.landmark_weight,
+        )
+        self.imitation = AnchorImitationLoss()
+        self.teacher_weight = recipe.teacher_weight
+        # In a tuple, so that it is neither trained nor saved with the learner.
+        self.teachers = () if teacher is None else (teacher.eval().requires_grad_(False),)
+        for each in self.teachers:
+            each.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stubs
+
+    def forward(self, batch: tuple[Tensor, AnchorTargets]) -> RetinaFaceLosses:
+        """The losses of (N, 3, H, W) uint8 RGB images."""
+        images, targets = batch
+        answer = self.network(self.network.prepare(images))
+        taught = self.loss(*answer, targets=targets)
+        imitated = answer[0].new_zeros((), dtype=torch.float32)
+        for teacher in self.teachers:
+            with torch.no_grad():
+                example = teacher(teacher.prepare(images))
+            imitated = self.imitation(answer, example).total
+        total = taught.total + self.teacher_weight * imitated
+        return RetinaFaceLosses(total, taught.classification, taught.boxes, taught.landmarks, imitated)
+
+
+def train(recipe: RetinaFaceRecipe, folder: Path) -> Mapping[str, float]:
+    """Train, or go on with the run in this folder; the best network's weights are in best.pt there.
+
+    Raises:
+        InputError: an unknown backbone, or labels that name no usable image.
+        TrainingError: the folder holds another run, or the loss became no number.
+    """
+    if recipe.backbone not in CONFIGS:
+        raise InputError(f"unknown backbone {recipe.backbone!r}; choose one of {', '.join(CONFIGS)}")
+    config = replace(CONFIGS[recipe.backbone], channel_order="RGB", channel_means=(123.0, 117.0, 104.0))
+    images = [image for image in read_widerface(recipe.labels).images if (~image.is_ignored).any()]
+    run = open_run(folder, recipe, data=_data(recipe))
+    torch.manual_seed(recipe.seed)
+    teacher = None
+    if recipe.teacher:
+        teacher = load_retinaface(recipe.teacher)
+    learner = RetinaFaceLearner(RetinaFaceNet(config), recipe, teacher=teacher)
+    return fit(
+        learner,
+        RetinaFaceSamples(images, recipe, config),
+        settings=recipe,
+        run=run,
+        plan=shuffled(len(images), recipe.batch_size, seed=recipe.seed, drop_last=True),
+        validation=_validation(recipe, config),
+    )
+
+
+def detector_of(
+    network: nn.Module, config: RetinaFaceConfig, *, longest_px: int | None
+) -> RetinaFaceDetector:
+    """The detector that ships, around a network in training."""
+    return RetinaFaceDetector(
+        TorchSession(network),
+        preprocessing=Preprocessing(channels=config.channel_order, mean=config.channel_means),
+        decoding=RetinaFaceDecoding(activation="leaky_relu_0.1", min_sizes=config.min_sizes),
+        longest_px=longest_px,
+        min_score=MIN_SCORE,
+    )
+
+
+def _validation(recipe: RetinaFaceRecipe, config: RetinaFaceConfig) -> Validation | None:
+    if recipe.widerface is None:
+        return None
+    measure = WiderValidation(
+        recipe.widerface, partial(detector_of, config=config, longest_px=recipe.validation_px)
+    )
+    return Validation(measure, "mean_ap")
+
+
+def _data(recipe: RetinaFaceRecipe) -> Mapping[str, Path]:
+    """What the run learns from, and is judged by."""
+    named = {"labels": recipe.labels, "widerface": recipe.widerface, "teacher": recipe.teacher}
+    return {name: path for name, path in named.items() if path}
