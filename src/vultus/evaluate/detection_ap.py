@@ -28,15 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError
-from vultus.evaluate.precision_recall import PrecisionRecall
+from vultus.evaluate.precision_recall import NO_FACE, PrecisionRecall
 from vultus.evaluate.widerface import DIFFICULTIES, WiderTruth
 from vultus.geometry.boxes import iou
 from vultus.types import Detections
 
 MIN_IOU: Final = 0.5
-N_THRESHOLDS: Final = 1000
+THRESHOLDS: Final = 1 - np.arange(1, 1001) / 1000  # 0.999, 0.998, ... 0, of normalised scores
 MAX_NAMED: Final = 3  # of many missing images this many are named
-NO_FACE: Final = -1
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,12 +76,13 @@ class WiderMatches:
         """
         counts = counts & self.is_judged_face
         has_face = self.face != NO_FACE
-        finds_counted = has_face & counts[self.face]
+        is_found = np.append(counts, False)[self.face]  # NO_FACE, -1, reads the appended entry
         is_false = ~has_face if is_background is None else ~has_face & is_background
-        n_kept = np.searchsorted(-self.scores, -thresholds(), side="right")  # predictions with score >= t
-        return PrecisionRecall.of_counts(
-            hits=_sums(finds_counted & self.is_first)[n_kept],
-            kept=_sums(finds_counted | is_false)[n_kept],
+        return PrecisionRecall.of_predictions(
+            self.scores,
+            is_hit=is_found & self.is_first,
+            is_kept=is_found | is_false,
+            thresholds=THRESHOLDS,
             n_faces=int(counts.sum()),
         )
 
@@ -120,7 +120,7 @@ def widerface_ap(
 
     Args:
         predictions: by image, such as "0--Parade/0_Parade_marchingband_1_465.jpg"; an image in which nothing
-            was found has an empty `Detections`. The protocol wants scores from 0.02 on, and 750 boxes or more.
+            was found has an empty `Detections`. The protocol wants scores from 0.02 on, 750 boxes at least.
         truth: of the validation set, from `read_widerface_truth`.
         only_present: judge the images that have predictions only. The result says that it is a subset.
 
@@ -165,11 +165,6 @@ def match_widerface(
         face=face[order],
         is_first=_are_first(face[order]),
     )
-
-
-def thresholds() -> NDArray[np.float64]:
-    """(1000,) 0.999, 0.998, ... 0: a prediction is kept where its normalised score is >= the threshold."""
-    return 1 - np.arange(1, N_THRESHOLDS + 1) / N_THRESHOLDS
 
 
 def _check_images(predictions: Mapping[str, Detections], truth: WiderTruth, *, only_present: bool) -> None:
@@ -223,8 +218,3 @@ def _normalised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(scores) or np.ptp(scores) == 0:
         return np.ones_like(scores)
     return np.asarray((scores - scores.min()) / np.ptp(scores))
-
-
-def _sums(flags: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """(P + 1,) how many of the first 0, 1, ... P are true."""
-    return np.concatenate([[0], np.cumsum(flags)])

@@ -80,7 +80,21 @@ def read_pairs(path: Path) -> Pairs:
             named.extend(_pair(path, line, is_genuine=is_genuine) for line in following)
     for number, line in numbered:
         raise _misfit(path, number, line, f"the end: the header announces {len(named):,} pairs")
-    return _indexed(named, folds=folds, per_kind=per_kind)
+    return make_pairs(
+        named,
+        is_genuine=np.tile(np.repeat([True, False], per_kind), folds),
+        fold=np.repeat(np.arange(folds, dtype=np.intp), 2 * per_kind),
+    )
+
+
+def make_pairs(
+    named: Sequence[tuple[str, str]], *, is_genuine: NDArray[np.bool_], fold: NDArray[np.intp]
+) -> Pairs:
+    """Pairs of image names, each (N,): an image that is named twice is listed once."""
+    position: dict[str, int] = {}
+    indices = [[position.setdefault(image, len(position)) for image in pair] for pair in named]
+    left, right = np.array(indices, dtype=np.intp).reshape(-1, 2).T
+    return Pairs(images=tuple(position), left=left, right=right, is_genuine=is_genuine, fold=fold)
 
 
 def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -119,16 +133,3 @@ def _image(name: str, number: str) -> str:
 def _misfit(path: Path, number: int, line: str, wanted: str) -> InputError:
     got = repr(line) if line else "the end of the file"
     return InputError(f"{path}, line {number}: expected {wanted}; got {got}")
-
-
-def _indexed(named: Sequence[tuple[str, str]], *, folds: int, per_kind: int) -> Pairs:
-    position: dict[str, int] = {}
-    indices = [[position.setdefault(image, len(position)) for image in pair] for pair in named]
-    left, right = np.array(indices, dtype=np.intp).T
-    return Pairs(
-        images=tuple(position),
-        left=left,
-        right=right,
-        is_genuine=np.tile(np.repeat([True, False], per_kind), folds),
-        fold=np.repeat(np.arange(folds, dtype=np.intp), 2 * per_kind),
-    )
