@@ -141,7 +141,8 @@ def test_retinaface_states_activation_anchors_and_colour_order() -> None:
     assert isinstance(decoding, RetinaFaceDecoding)
     assert decoding.activation == "leaky_relu_0.1"
     assert decoding.min_sizes == ((16, 32), (64, 128), (256, 512))
-    assert (decoding.steps, decoding.variances, decoding.clip) == ((8, 16, 32), (0.1, 0.2), False)
+    assert (decoding.steps, decoding.variances) == ((8, 16, 32), (0.1, 0.2))
+    assert decoding.outputs == "logits_boxes_landmarks"
     assert (weights.preprocessing.channels, weights.preprocessing.mean) == ("BGR", (104.0, 117.0, 123.0))
 
 

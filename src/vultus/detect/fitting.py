@@ -52,17 +52,27 @@ class Fit(NamedTuple):
         return np.array(self.image_hw[::-1], np.float64) / np.array(self.resized_hw[::-1], np.float64)
 
 
-def fit(size_hw: tuple[int, int], longest_px: int | None, *, multiple: int = 1) -> Fit:
+def fit(
+    size_hw: tuple[int, int],
+    longest_px: int | None,
+    *,
+    multiple: int = 1,
+    input_hw: tuple[int, int] | None = None,
+) -> Fit:
     """How an image of this height and width is fed to a network.
 
     Args:
         size_hw: of the image.
         longest_px: what its longer side becomes, be it larger or smaller; None keeps the size.
         multiple: the sides of the network's input are multiples of this.
+        input_hw: height and width of the network's input, where they are fixed: an image that would still be
+            too large is reduced further.
     """
     factor = 1.0 if longest_px is None else longest_px / max(size_hw)
+    if input_hw:
+        factor = min(factor, input_hw[0] / size_hw[0], input_hw[1] / size_hw[1])
     height, width = (max(1, round(side * factor)) for side in size_hw)
-    rows, columns = (math.ceil(side / multiple) * multiple for side in (height, width))
+    rows, columns = input_hw or (math.ceil(side / multiple) * multiple for side in (height, width))
     return Fit(size_hw, (height, width), (rows, columns), ((rows - height) // 2, (columns - width) // 2))
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus.detect.area_means import AreaMeans
+from vultus.detect.area_means import AreaMeans, Integers
 from vultus.geometry.boxes import Floats, moved, nms, squared
 from vultus.interfaces import Session
 from vultus.types import Detections, FloatArray
@@ -95,12 +95,18 @@ def propose(
 
 def tiles(size_hw: tuple[int, int], scale: float) -> list[Tile]:
     """The tiles of the level of an image at one scale."""
-    height, width = (int(side * scale + 1) for side in size_hw)
+    height, width = (int(side) for side in level_size(size_hw, scale))
     return [
         Tile(scale, (height, width), rows, columns)
         for rows in tile_sides(height)
         for columns in tile_sides(width)
     ]
+
+
+def level_size(size_hw: tuple[int, int], scale: float | Floats) -> tuple[Integers, Integers]:
+    """Height and width of the level of an image at one scale, or at each of several."""
+    height, width = (np.floor(side * np.asarray(scale) + 1).astype(np.int64) for side in size_hw)
+    return height, width
 
 
 def tile_sides(side_px: int) -> list[slice]:
@@ -126,13 +132,15 @@ def scan(tile: Tile, *, pnet: Session, picture: AreaMeans, min_margin: float) ->
     return Windows(boxes, margins[rows, columns], offsets[0, :, rows, columns], boxes[:, :0])
 
 
-def cell_boxes(rows: NDArray[np.intp], columns: NDArray[np.intp], *, scale: float) -> FloatArray:
+def cell_boxes(rows: NDArray[np.intp], columns: NDArray[np.intp], *, scale: float | Floats) -> FloatArray:
     """The (N, 4) windows of P-Net's cells, in pixels of the original image: first and last, counted from 1.
+
+    The scale is that of their level, or (N,) if each cell is of another.
 
     In float32, as in the ports: near whole numbers, rounding decides what `floor` makes of a quotient.
     """
     corners = 2 * np.stack([columns, rows, columns, rows], axis=1) + [1, 1, WINDOW_PX, WINDOW_PX]
-    boxes: FloatArray = np.floor(corners.astype(np.float32) / np.float32(scale))
+    boxes: FloatArray = np.floor(corners.astype(np.float32) / np.asarray(scale, np.float32)[..., None])
     return boxes
 
 

@@ -16,15 +16,11 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Unpack
 
-from vultus.detect.single_shot import (
-    Candidates,
-    Look,
-    Search,
-    SingleShotOptions,
-    find,
-    logit,
-    sigmoid,
-)
+import numpy as np
+
+from vultus.detect.explanation import FLOOR, Explained
+from vultus.detect.search import Candidates, Search, SearchOptions
+from vultus.detect.single_shot import Look, explain, find, logit, sigmoid
 from vultus.geometry.anchors import decode_boxes, decode_landmarks, square_anchors
 from vultus.interfaces import Session
 from vultus.types import Detections, FloatArray, Image
@@ -51,7 +47,7 @@ class RetinaFaceDetector:
         *,
         preprocessing: Preprocessing,
         decoding: RetinaFaceDecoding,
-        **options: Unpack[SingleShotOptions],
+        **options: Unpack[SearchOptions],
     ) -> None:
         self.search = Search(**options)
         self._look = Look(session, preprocessing, partial(decode, decoding=decoding))
@@ -70,7 +66,16 @@ class RetinaFaceDetector:
         Raises:
             ShapeError: one of them is not an (H, W, 3) uint8 array.
         """
-        return find(images, self._look, search=self.search)
+        return find(images, self._look, self.search)
+
+    def explain(self, image: Image, *, floor: float = FLOOR) -> Explained:
+        """The faces of one image, and what scored at least `floor` without becoming one.
+
+        Raises:
+            ShapeError: not an (H, W, 3) uint8 array.
+            InputError: `floor` does not lie between 0 and 1.
+        """
+        return explain(image, self._look, self.search, floor=floor)
 
 
 def decode(
@@ -83,22 +88,28 @@ def decode(
     """What the network found in each image of a batch, in pixels of its input.
 
     Args:
-        outputs: class logits (N, A, 2), box deltas (N, A, 4), landmark deltas (N, A, 10).
+        outputs: in the order of `decoding.outputs`: class logits or probabilities (N, A, 2), box deltas
+            (N, A, 4), landmark deltas (N, A, 10).
         size_hw: height and width of the network's input.
         min_score: only anchors with at least this score are decoded.
-        decoding: the anchors.
+        decoding: the anchors, and the order of the outputs.
     """
-    class_logits, box_deltas, landmark_deltas = outputs
-    anchors = anchors_of(size_hw, decoding)
+    if decoding.outputs == "boxes_probabilities_landmarks":
+        box_deltas, probabilities, landmark_deltas = outputs
+        with np.errstate(divide="ignore"):  # a network may be certain
+            class_logits = np.log(probabilities)
+    else:
+        class_logits, box_deltas, landmark_deltas = outputs
+    anchors, variances = anchors_of(size_hw, decoding), decoding.variances
     margins = class_logits[..., 1] - class_logits[..., 0]  # (N, A)
     candidates = []
     for i, is_face in enumerate(margins >= logit(min_score)):
         chosen = anchors[is_face]
         candidates.append(
             Candidates(
-                decode_boxes(box_deltas[i, is_face], chosen, variances=decoding.variances),
+                decode_boxes(box_deltas[i, is_face], chosen, variances=variances),
                 sigmoid(margins[i, is_face]),
-                decode_landmarks(landmark_deltas[i, is_face], chosen, variances=decoding.variances),
+                decode_landmarks(landmark_deltas[i, is_face], chosen, variances=variances),
             )
         )
     return candidates

@@ -158,24 +158,25 @@ class RetinaFaceDecoding:
         min_sizes: anchor sides in pixels, per level.
         steps: stride of each level in pixels.
         variances: of box centres (and landmarks) and of box sizes.
-        clip: whether anchors are cut to the image.
+        outputs: what the network answers, in this order.
     """
 
     activation: Literal["relu", "leaky_relu_0.1"]
     min_sizes: tuple[tuple[int, ...], ...] = ((16, 32), (64, 128), (256, 512))
     steps: tuple[int, ...] = (8, 16, 32)
     variances: tuple[float, float] = (0.1, 0.2)
-    clip: bool = False
+    outputs: Literal["logits_boxes_landmarks", "boxes_probabilities_landmarks"] = "logits_boxes_landmarks"
 
 
 @dataclass(frozen=True, slots=True)
 class Yolov5FaceDecoding:
-    """The anchors of a YOLOv5-Face network.
+    """The anchors of a YOLOv5-Face network, and the form of its answer.
 
     Attributes:
         strides: of each level in pixels.
         anchors_wh: per level, three anchors as (width, height) in pixels of the letterboxed image.
         pad_value: gray level of the letterbox bars, 0..255.
+        outputs: a raw map per stride, or rows that the network has decoded by itself.
     """
 
     strides: tuple[int, ...] = (8, 16, 32)
@@ -185,6 +186,7 @@ class Yolov5FaceDecoding:
         ((146, 217), (231, 300), (335, 433)),
     )
     pad_value: int = 114
+    outputs: Literal["maps", "rows"] = "maps"
 
 
 @dataclass(frozen=True, slots=True)
