@@ -1,6 +1,6 @@
 """Any picture in, upright RGB out; and back into a file."""
 
-from vultus.image.load import DEFAULT_MAX_PIXELS, decode_png, load_image
+from vultus.image.load import DEFAULT_MAX_PIXELS, decode_png, image_size_hw, load_image
 from vultus.image.save import encode_png, replace_file, save_image
 from vultus.image.source import ImageSource
 
@@ -9,6 +9,7 @@ __all__ = [
     "ImageSource",
     "decode_png",
     "encode_png",
+    "image_size_hw",
     "load_image",
     "replace_file",
     "save_image",

@@ -61,7 +61,7 @@ def decode(stream: BinaryIO, *, what: str, max_pixels: int) -> Image:
         check_size(picture.size, what=what, max_pixels=max_pixels)
         with named_damage(what):
             pixels = _decode_pixels(picture, stream, what=what)
-            turn = _TURNS.get(_exif_orientation(picture))
+            turn = _TURNS.get(exif_orientation(picture))
     return pixels if turn is None else np.asarray(turn(pixels), dtype=np.uint8)
 
 
@@ -132,7 +132,7 @@ def _decode_pixels(picture: ImageFile.ImageFile, stream: BinaryIO, *, what: str)
     return to_rgb(picture, what=what)
 
 
-def _exif_orientation(picture: ImageFile.ImageFile) -> int:
+def exif_orientation(picture: ImageFile.ImageFile) -> int:
     """1 to 8; 1 (upright) where there is no EXIF, or none that can be read, as in every viewer."""
     try:
         with _without_warnings():

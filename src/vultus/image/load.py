@@ -1,19 +1,21 @@
 """One way in for every picture: path, bytes, file object or array -> upright RGB, uint8."""
 
 import io
-from typing import Any
+import os
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from vultus.errors import ImageError
-from vultus.image.decode import decode, named_damage
+from vultus.image.decode import decode, exif_orientation, named_damage, read_header
 from vultus.image.rgb import gray_to_rgb, high_bytes, on_white
 from vultus.image.source import ImageSource, opened
 from vultus.types import Image
 
 DEFAULT_MAX_PIXELS = 50_000_000
+_TURNED = range(5, 9)  # the EXIF orientations that swap height and width
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -40,6 +42,18 @@ def load_image(source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> 
         return _from_array(source)
     with opened(source) as (stream, what):
         return decode(stream, what=what, max_pixels=max_pixels)
+
+
+def image_size_hw(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[int, int]:
+    """Height and width of the upright picture, from the file's header: the pixels may still be damaged.
+
+    Raises:
+        ImageError: missing, unreadable, empty, or no image.
+    """
+    with opened(source) as (stream, what), read_header(stream, what=what) as picture:
+        width, height = picture.size
+        is_turned = exif_orientation(picture) in _TURNED
+    return (width, height) if is_turned else (height, width)
 
 
 def decode_png(data: bytes) -> Image:

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vultus.errors import InputError, ShapeError
 from vultus.types import FloatArray
+
+SIZE_EDGES_PX: Final = (8, 16, 32, 64, 128, 256)  # between the sizes in which `counts` counts faces
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +85,29 @@ class RejectedRow(NamedTuple):
     file: Path
 
 
+@dataclass(frozen=True, slots=True)
+class AnnotationCounts:
+    """How much there is.
+
+    Attributes:
+        images: all of them.
+        images_without_faces: those in which nothing is marked: all of such an image is background.
+        faces: all that are marked, also the ignored ones.
+        ignored: faces that are neither to be learned nor background.
+        with_landmarks: faces of which all five landmarks are known.
+        by_size_px: faces by the shorter side of their box, "0-8" for 0 <= side < 8, in pixels.
+        rejected: rows that were not, or not entirely, used.
+    """
+
+    images: int
+    images_without_faces: int
+    faces: int
+    ignored: int
+    with_landmarks: int
+    by_size_px: Mapping[str, int]
+    rejected: int
+
+
 class Annotations(NamedTuple):
     """What a label file says.
 
@@ -92,6 +118,22 @@ class Annotations(NamedTuple):
 
     images: tuple[AnnotatedImage, ...]
     rejected: tuple[RejectedRow, ...]
+
+    def counts(self) -> AnnotationCounts:
+        """How many images and faces there are, and how large the faces are."""
+        sides = [(image.boxes[:, 2:] - image.boxes[:, :2]).min(axis=1) for image in self.images]
+        edges = [0, *SIZE_EDGES_PX, np.inf]
+        frequencies = np.histogram(np.concatenate([*sides, np.zeros(0)]), edges)[0].tolist()
+        names = [f"{low}-{high}" for low, high in pairwise((0, *SIZE_EDGES_PX))] + [f"{SIZE_EDGES_PX[-1]}-"]
+        return AnnotationCounts(
+            images=len(self.images),
+            images_without_faces=sum(len(image) == 0 for image in self.images),
+            faces=sum(len(image) for image in self.images),
+            ignored=sum(int(image.is_ignored.sum()) for image in self.images),
+            with_landmarks=sum(int(image.has_landmarks.sum()) for image in self.images),
+            by_size_px=dict(zip(names, frequencies, strict=True)),
+            rejected=len(self.rejected),
+        )
 
 
 def _frozen(name: str, values: ArrayLike, dtype: type[np.generic], *, shape: tuple[int, ...]) -> NDArray[Any]:
