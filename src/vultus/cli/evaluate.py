@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vultus.cli import options
-from vultus.cli.images import stderr
-from vultus.cli.output import print_json, print_table
+from vultus.cli.reporting import ReportFolder, command_line, counted, present
 from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
@@ -29,12 +25,6 @@ app = typer.Typer(
 
 Flip = Annotated[
     bool, typer.Option("--flip", help="Add the embedding of the mirrored crop: slower, a little better.")
-]
-ReportFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--report", metavar="DIR", help="Write report.json and report.md there.", show_default=False
-    ),
 ]
 
 
@@ -80,7 +70,7 @@ def pairs(
     pipeline = _Pipeline(detector, embedder, flip=flip, faces=faces, threads=threads)
     embedded = pipeline.embed(listed.find_images(images))
     result = evaluate_pairs(listed, embedded, fars=far or carried_rates(n_impostors))
-    _present(_pairs_report(result, pipeline.setting, pairs_list), report, as_json=as_json)
+    present(_pairs_report(result, pipeline.setting, pairs_list), report, as_json=as_json)
 
 
 @app.command()
@@ -135,7 +125,7 @@ def people(
     recorded = [] if pipeline.min_similarity is None else [pipeline.min_similarity]
     rates = [rates_at(rows, owners, threshold=threshold) for threshold in min_similarity or recorded]
     rates += [rates_at_fmr(rows, owners, fmr=rate) for rate in fmr or carried_rates(count_impostors(owners))]
-    _present(_people_report(rates, embedded, pipeline.setting, images), report, as_json=as_json)
+    present(_people_report(rates, embedded, pipeline.setting, images), report, as_json=as_json)
 
 
 def _check_carries(asked: Sequence[float] | None, n_impostors: int) -> None:
@@ -171,15 +161,13 @@ class _Pipeline:
     def embed(self, paths: Sequence[Path]) -> EmbeddedImages:
         from vultus.evaluate.one_face import embed_images
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-            task = progress.add_task("Embedding", total=len(paths))
+        with counted("Embedding", total=len(paths)) as on_progress:
             return embed_images(
                 paths,
                 detector=self._detector,
                 embedder=self._embedder,
                 choice=self._faces,
-                on_progress=lambda count: progress.advance(task, count),
+                on_progress=on_progress,
             )
 
 
@@ -210,7 +198,7 @@ def _pairs_report(result: PairsResult, setting: dict[str, str], pairs_list: Path
         setting=setting,
         figures=figures,
         details=asdict(result) | {"accuracy": scores.accuracy, "standard_error": scores.standard_error},
-        provenance=Provenance.now(_command()),
+        provenance=Provenance.now(command_line()),
     )
 
 
@@ -236,21 +224,5 @@ def _people_report(
         setting=setting,
         figures=figures,
         details={"rates": [asdict(one) for one in rates], "images_without_face": without_face},
-        provenance=Provenance.now(_command()),
+        provenance=Provenance.now(command_line()),
     )
-
-
-def _present(report: Report, folder: Path | None, *, as_json: bool) -> None:
-    if folder is not None:
-        for path in report.write(folder):
-            stderr.print(f"wrote {path}", highlight=False, markup=False)
-    if as_json:
-        print_json(asdict(report))
-        return
-    rows: list[dict[str, Any]] = [{"what": name, "value": value} for name, value in report.figures.items()]
-    rows += [{"what": name, "value": value} for name, value in report.setting.items()]
-    print_table(rows, columns={"what": "what", "value": "measured"}, title=report.title)
-
-
-def _command() -> str:
-    return shlex.join(["vultus", *sys.argv[1:]])

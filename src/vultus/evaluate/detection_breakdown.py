@@ -62,5 +62,10 @@ def _height_parts(matches: WiderMatches, difficulty: str) -> Iterator[Part]:
         is_here = (face_px >= low) & (face_px < high) & truth.counts[difficulty]
         curve = matches.curve(is_here, is_background=(found_px >= low) & (found_px < high))
         if curve.n_faces:
-            name = f"{low} px and more" if high == float("inf") else f"{low} to {high} px"
-            yield Part(name, curve.n_faces, curve.average_precision, curve.highest_recall)
+            yield Part(_range(low, high), curve.n_faces, curve.average_precision, curve.highest_recall)
+
+
+def _range(low: float, high: float) -> str:
+    if high == float("inf"):
+        return f"{low} px and more"
+    return f"{low} to {high} px" if low else f"under {high} px"

@@ -60,6 +60,7 @@ class Report:
         figures: names and values for people, in reading order.
         details: everything the figures were made from, as JSON values.
         provenance: when, where and with what.
+        pictures: file names in the report's folder, to be shown on its page.
     """
 
     title: str
@@ -68,6 +69,7 @@ class Report:
     figures: Mapping[str, str]
     details: Mapping[str, Any]
     provenance: Provenance
+    pictures: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The whole report; NaN is never written, for it is no JSON."""
@@ -82,6 +84,7 @@ class Report:
         sections = [f"# {self.title}", self.protocol]
         for heading, rows in (("Figures", self.figures), ("Setting", self.setting), ("Measured", measured)):
             sections += [f"## {heading}", _table(rows)]
+        sections += [f"![{picture}]({picture})" for picture in self.pictures]
         return "\n\n".join(sections) + "\n"
 
     def write(self, folder: Path) -> tuple[Path, Path]:
