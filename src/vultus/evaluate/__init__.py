@@ -12,9 +12,12 @@ from vultus.evaluate.curves import (
     threshold_at_fmr,
 )
 from vultus.evaluate.detection_ap import WiderResult, widerface_ap
+from vultus.evaluate.ijb import IjbTemplates, read_ijb
 from vultus.evaluate.intervals import Interval, bootstrap_over_people, wilson
 from vultus.evaluate.lfw import PairsResult, evaluate_pairs
 from vultus.evaluate.one_face import EmbeddedImages, embed_images
+from vultus.evaluate.packs import Pack, read_pack, write_pack
+from vultus.evaluate.pair_sets import PAIR_SETS, PairSet, read_pair_set
 from vultus.evaluate.pairs import Pairs, read_pairs
 from vultus.evaluate.people import (
     PeopleImages,
@@ -39,10 +42,14 @@ from vultus.evaluate.verification import (
 from vultus.evaluate.widerface import WiderTruth, read_widerface_truth
 
 __all__ = [
+    "PAIR_SETS",
     "EmbeddedImages",
     "EqualError",
     "Fold",
+    "IjbTemplates",
     "Interval",
+    "Pack",
+    "PairSet",
     "Pairs",
     "PairsResult",
     "PeopleImages",
@@ -70,6 +77,9 @@ __all__ = [
     "impostor_similarities",
     "rates_at",
     "rates_at_fmr",
+    "read_ijb",
+    "read_pack",
+    "read_pair_set",
     "read_pairs",
     "read_widerface_truth",
     "roc",
@@ -78,4 +88,5 @@ __all__ = [
     "verification",
     "widerface_ap",
     "wilson",
+    "write_pack",
 ]

@@ -178,7 +178,7 @@ def _checked(dtype: Any, data: Any, shape: tuple[Any, ...], *, kind: str) -> byt
     match dtype:
         case Asked(function=Name("numpy", "dtype"), arguments=(name, *_)) if name in (kind, kind.encode()):
             row = _plain_bytes(data)
-            if [n for n in shape if n != 1] in ([], [len(row)]):
+            if [n for n in (1, *shape) if n != 1] == [n for n in (len(row),) if n != 1]:
                 return row
             raise InputError(f"expected an array in one row, got {len(row)} values")
     raise InputError(f"expected an array of type {kind}, got one of another type")

@@ -24,13 +24,13 @@ _LONGEST_NAME = 80  # characters that a message shows
 
 
 class Name(NamedTuple):
-    """Something that the pickle would import."""
+    """Something that the pickle would import; both are text, unless the pickle is hostile."""
 
-    module: str
-    name: str
+    module: Any
+    name: Any
 
     def __str__(self) -> str:
-        parts = [part for part in self if isinstance(part, str)]  # a hostile pickle may put anything here
+        parts = [part for part in self if isinstance(part, str)]
         return ".".join(parts)[:_LONGEST_NAME] if len(parts) == 2 else "something without a name"
 
 
