@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from vultus import __version__
-from vultus.cli import demo, doctor, evaluate, faces, gallery, models, people, recognise, weights
+from vultus.cli import data, demo, doctor, evaluate, faces, gallery, models, people, recognise, train, weights
 from vultus.cli.images import stderr
 from vultus.errors import VultusError
 
@@ -51,7 +51,9 @@ app.command(rich_help_panel=PEOPLE)(recognise.identify)
 app.add_typer(people.app, name="people", rich_help_panel=PEOPLE)
 app.add_typer(gallery.app, name="gallery", rich_help_panel=PEOPLE)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel=SYSTEM)
+app.add_typer(data.app, name="data", rich_help_panel=SYSTEM)
 app.add_typer(weights.app, name="weights", rich_help_panel=SYSTEM)
+app.command(rich_help_panel=SYSTEM)(train.train)
 app.command(rich_help_panel=SYSTEM)(models.models)
 app.command(rich_help_panel=SYSTEM)(doctor.doctor)
 app.command(rich_help_panel=SYSTEM)(demo.demo)

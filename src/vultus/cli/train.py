@@ -1,0 +1,93 @@
+"""`vultus train`: one command for each recipe."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from vultus.cli import options
+from vultus.cli.output import print_json, print_table
+from vultus.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from vultus.training.settings import TrainSettings
+
+# Name -> module and class of the recipe: in words, for importing one costs seconds of torch.
+RECIPES: Final = {
+    "retinaface": ("vultus.training.recipes.retinaface", "RetinaFaceRecipe"),
+}
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help=f"One of {', '.join(RECIPES)}.", show_default=False)
+    ],
+    *,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", metavar="DIR", help="The run's folder; one that is there goes on.", show_default=False
+        ),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a knob; repeatable.", show_default=False),
+    ] = None,
+    knobs: Annotated[bool, typer.Option("--knobs", help="List the recipe's knobs, and stop.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a network. What is stopped, or killed, goes on from its checkpoint with the same command.
+
+    Example: vultus train retinaface --knobs
+
+    Example: vultus train retinaface --run runs/retinaface --set epochs=50 --set lr=0.001
+
+    Example: torchrun --nproc-per-node 2 -m vultus train retinaface --run runs/retinaface
+    """
+    from vultus.training.overrides import knobs as knobs_of
+    from vultus.training.overrides import overridden
+
+    module, recipe_class = load_recipe(recipe)
+    settings = overridden(recipe_class, assignments or ())
+    if knobs:
+        told = {name: getattr(settings, name) for name in knobs_of(recipe_class)}
+        if as_json:
+            print_json(
+                {name: str(value) if isinstance(value, Path) else value for name, value in told.items()}
+            )
+        else:
+            rows = [{"knob": name, "value": str(value)} for name, value in told.items()]
+            print_table(rows, columns={"knob": "knob", "value": "value"})
+            typer.echo(recipe_class.__doc__)
+        return
+    if run is None:
+        raise InputError("name the run's folder: --run runs/NAME")
+    figures = module.train(settings, run)
+    if as_json:
+        print_json({"run": str(run), **figures})
+    else:
+        typer.echo(f"trained; the best weights are in {run / 'best.pt'}")
+
+
+def load_recipe(name: str) -> tuple[Any, type[TrainSettings]]:
+    """The module of a recipe, which has `train(recipe, folder)`, and the class of its knobs.
+
+    Raises:
+        InputError: no recipe of this name.
+        MissingExtraError: the extra `train` is not installed.
+    """
+    if name not in RECIPES:
+        raise InputError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
+    module_name, class_name = RECIPES[name]
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("vultus"):
+            raise
+        raise MissingExtraError(
+            f"training needs {error.name}, which is not installed: pip install 'vultus[train]'"
+        ) from error
+    return module, getattr(module, class_name)
