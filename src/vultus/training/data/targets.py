@@ -27,9 +27,13 @@ from vultus.errors import InputError
 from vultus.geometry.anchors import RETINAFACE_VARIANCES, encode_boxes, encode_landmarks
 from vultus.geometry.boxes import areas, iou
 from vultus.training.data.sample import Sample
+from vultus.training.data.yolov5_face_targets import assign_cells
 from vultus.training.losses.multibox import BACKGROUND, FACE, IGNORED, AnchorTargets
 from vultus.types import FloatArray
 
+__all__ = ["MatchedAnchors", "assign_cells", "match_anchors", "stack_anchor_targets"]
+
+_PORTION = 16
 HIDDEN_SHARE = 0.5  # of an anchor's area in an ignored box, from which on it is neither face nor background
 
 
@@ -83,7 +87,7 @@ def match_anchors(
     )
     faces = np.flatnonzero(~sample.is_ignored)
     if len(faces):
-        overlap = iou(sample.boxes[faces], corners)  # (N, A)
+        overlap = _iou_in_portions(sample.boxes[faces], corners)  # (N, A)
         best = overlap.max(axis=0)
         classes[best >= negative_iou] = IGNORED
         matched = np.flatnonzero(best >= positive_iou)
@@ -107,6 +111,12 @@ def stack_anchor_targets(matched: Sequence[MatchedAnchors]) -> AnchorTargets:
     return AnchorTargets(*(torch.from_numpy(np.stack(field)) for field in zip(*matched, strict=True)))
 
 
+def _iou_in_portions(boxes: FloatArray, corners: FloatArray) -> NDArray[np.floating]:
+    """(N, A) IoU of (N, 4) and (A, 4) boxes, a few rows at a time, which the processor's cache can hold."""
+    portions = [iou(boxes[start : start + _PORTION], corners) for start in range(0, len(boxes), _PORTION)]
+    return np.concatenate(portions)
+
+
 def _forced(overlap: NDArray[np.floating], *, forced_iou: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Faces and their best anchors, by rising IoU: of several faces at one anchor, the last is to win.
 
@@ -125,7 +135,7 @@ def _is_hidden(ignored: FloatArray, corners: FloatArray, *, forced_iou: float) -
     """(A,) whether an anchor lies mostly in one of the (M, 4) ignored boxes, or about covers it."""
     if not len(ignored):
         return np.zeros(len(corners), np.bool_)
-    overlap = iou(ignored, corners)  # (M, A)
+    overlap = _iou_in_portions(ignored, corners)  # (M, A)
     anchor_areas = areas(corners)
     both = areas(ignored)[:, None] + anchor_areas
     shared = overlap / (1 + overlap) * both  # IoU = shared / (both - shared)

@@ -35,15 +35,21 @@ class Window(NamedTuple):
 
 
 class Placing(NamedTuple):
-    """Where the seen part of an image comes to lie: x -> scale x + shift.
+    """Where the seen part of an image comes to lie: x -> scale (x - origin) + target, y likewise.
 
     Attributes:
+        origin: (2,) float32, the corner of what is seen, in pixels of the image.
         scale: (2,) float32, in x and y: the two differ by what rounding to whole pixels takes.
-        shift: (2,) float32, in x and y, in pixels of the result.
+        target: (2,) float32, where that corner comes to lie, in pixels of the result.
     """
 
+    origin: FloatArray
     scale: FloatArray
-    shift: FloatArray
+    target: FloatArray
+
+    def __call__(self, points: FloatArray) -> FloatArray:
+        """(..., 2) points of the image as (..., 2) points of the result."""
+        return (points - self.origin) * self.scale + self.target
 
 
 def view(
@@ -71,16 +77,16 @@ def view(
     Raises:
         InputError: a window or a result without area, or a window that shows nothing of the image.
     """
-    image, (scale, shift) = _look(sample.image, window, size_hw=size_hw, pad_value=pad_value)
+    image, place = _look(sample.image, window, size_hw=size_hw, pad_value=pad_value)
     limits = np.array(size_hw[::-1], np.float32)
-    corners = sample.boxes.reshape(-1, 2, 2) * scale + shift  # (N, corner, x y)
+    corners = place(sample.boxes.reshape(-1, 2, 2))  # (N, corner, x y)
     seen = np.clip(corners, 0, limits)
     sizes = seen[:, 1] - seen[:, 0]  # (N, 2)
     centres = (corners[:, 0] + corners[:, 1]) / 2
     has_centre = np.asarray(((centres >= 0) & (centres < limits)).all(axis=1))
     visible = sizes.prod(axis=1) / (corners[:, 1] - corners[:, 0]).prod(axis=1)
     is_ignored = sample.is_ignored | ~has_centre | (sizes.min(axis=1) < min_face_px) | (visible < min_visible)
-    landmarks = sample.landmarks * scale + shift
+    landmarks = place(sample.landmarks)
     landmarks[((landmarks < 0) | (landmarks >= limits)).any(axis=2)] = np.nan
     is_kept = np.where(has_centre[:, None], sizes > 0, sizes >= 1).all(axis=1)
     return Sample(image, seen.reshape(-1, 4)[is_kept], landmarks[is_kept], is_ignored[is_kept])
@@ -93,12 +99,8 @@ def _look(image: Image, window: Window, *, size_hw: tuple[int, int], pad_value: 
     top, bottom, to_top, to_bottom = _overlap(window.top, window.height, length=height, size=size_hw[0])
     part = image[top:bottom, left:right]
     resized = resized_to(part, (to_bottom - to_top, to_right - to_left))
-    scale = np.array(
-        [(to_right - to_left) / (right - left), (to_bottom - to_top) / (bottom - top)], np.float32
-    )
-    placing = Placing(
-        scale, np.array([to_left, to_top], np.float32) - scale * np.array([left, top], np.float32)
-    )
+    scale = (to_right - to_left) / (right - left), (to_bottom - to_top) / (bottom - top)
+    placing = Placing(*(np.array(pair, np.float32) for pair in ((left, top), scale, (to_left, to_top))))
     if resized.shape[:2] == size_hw:
         return resized, placing
     canvas = np.full((*size_hw, 3), pad_value, np.uint8)
