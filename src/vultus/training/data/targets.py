@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from vultus.errors import InputError
 from vultus.geometry.anchors import RETINAFACE_VARIANCES, encode_boxes, encode_landmarks
-from vultus.geometry.boxes import areas, iou
+from vultus.geometry.boxes import Floats, Overlap, areas, overlaps
 from vultus.training.data.sample import Sample
 from vultus.training.data.yolov5_face_targets import assign_cells
 from vultus.training.losses.multibox import BACKGROUND, FACE, IGNORED, AnchorTargets
@@ -87,7 +87,7 @@ def match_anchors(
     )
     faces = np.flatnonzero(~sample.is_ignored)
     if len(faces):
-        overlap = _iou_in_portions(sample.boxes[faces], corners)  # (N, A)
+        overlap = _in_portions(sample.boxes[faces], corners)  # (N, A)
         best = overlap.max(axis=0)
         classes[best >= negative_iou] = IGNORED
         matched = np.flatnonzero(best >= positive_iou)
@@ -111,10 +111,12 @@ def stack_anchor_targets(matched: Sequence[MatchedAnchors]) -> AnchorTargets:
     return AnchorTargets(*(torch.from_numpy(np.stack(field)) for field in zip(*matched, strict=True)))
 
 
-def _iou_in_portions(boxes: FloatArray, corners: FloatArray) -> NDArray[np.floating]:
-    """(N, A) IoU of (N, 4) and (A, 4) boxes, a few rows at a time, which the processor's cache can hold."""
-    portions = [iou(boxes[start : start + _PORTION], corners) for start in range(0, len(boxes), _PORTION)]
-    return np.concatenate(portions)
+def _in_portions(boxes: FloatArray, corners: FloatArray, *, overlap: Overlap = "union") -> Floats:
+    """(N, A) overlaps of (N, 4) and (A, 4) boxes, a few rows at a time, which the processor's cache holds."""
+    starts = range(0, len(boxes), _PORTION)
+    return np.concatenate(
+        [overlaps(boxes[start : start + _PORTION], corners, overlap=overlap) for start in starts]
+    )
 
 
 def _forced(overlap: NDArray[np.floating], *, forced_iou: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -135,11 +137,12 @@ def _is_hidden(ignored: FloatArray, corners: FloatArray, *, forced_iou: float) -
     """(A,) whether an anchor lies mostly in one of the (M, 4) ignored boxes, or about covers it."""
     if not len(ignored):
         return np.zeros(len(corners), np.bool_)
-    overlap = _iou_in_portions(ignored, corners)  # (M, A)
-    anchor_areas = areas(corners)
-    both = areas(ignored)[:, None] + anchor_areas
-    shared = overlap / (1 + overlap) * both  # IoU = shared / (both - shared)
-    return np.asarray(((overlap >= forced_iou) | (shared >= HIDDEN_SHARE * anchor_areas)).any(axis=0))
+    smaller = np.minimum(areas(ignored)[:, None], areas(corners))  # (M, A)
+    shared = _in_portions(ignored, corners, overlap="minimum") * smaller
+    union = areas(ignored)[:, None] + areas(corners) - shared
+    return np.asarray(
+        ((shared >= HIDDEN_SHARE * areas(corners)) | (shared >= forced_iou * union)).any(axis=0)
+    )
 
 
 def _encoded(
