@@ -65,7 +65,8 @@ def fetch(
     except OSError as error:
         raise WeightsError(
             f"cannot write {path}: {error.strerror or error}. "
-            "Set VULTUS_HOME to a folder that can be written, or have the file put there by someone who may."
+            "Choose a folder that can be written (for weights, set VULTUS_HOME), or have the file put there "
+            "by someone who may."
         ) from error
 
 

@@ -99,7 +99,7 @@ def test_the_counts_say_how_much_there_is_of_what() -> None:
 def test_a_size_on_an_edge_belongs_to_the_larger_bucket() -> None:
     boxes = [[0, 0, 8, 100], [0, 0, 256, 300]]
     by_size = Annotations((annotated(boxes=boxes),), ()).counts().by_size_px
-    assert list(by_size) == ["0-8", "8-16", "16-32", "32-64", "64-128", "128-256", "256-"]
+    assert list(by_size) == ["0-8", "8-16", "16-32", "32-64", "64-128", "128-256", "256+"]
     assert list(by_size.values()) == [0, 1, 0, 0, 0, 0, 1]
 
 

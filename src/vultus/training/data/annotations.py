@@ -95,7 +95,7 @@ class AnnotationCounts:
         faces: all that are marked, also the ignored ones.
         ignored: faces that are neither to be learned nor background.
         with_landmarks: faces of which all five landmarks are known.
-        by_size_px: faces by the shorter side of their box, "0-8" for 0 <= side < 8, in pixels.
+        by_size_px: faces by the shorter side of their box, "8-16" for 8 <= side < 16.
         rejected: rows that were not, or not entirely, used.
     """
 
@@ -124,7 +124,7 @@ class Annotations(NamedTuple):
         sides = [(image.boxes[:, 2:] - image.boxes[:, :2]).min(axis=1) for image in self.images]
         edges = [0, *SIZE_EDGES_PX, np.inf]
         frequencies = np.histogram(np.concatenate([*sides, np.zeros(0)]), edges)[0].tolist()
-        names = [f"{low}-{high}" for low, high in pairwise((0, *SIZE_EDGES_PX))] + [f"{SIZE_EDGES_PX[-1]}-"]
+        names = [f"{low}-{high}" for low, high in pairwise((0, *SIZE_EDGES_PX))] + [f"{SIZE_EDGES_PX[-1]}+"]
         return AnnotationCounts(
             images=len(self.images),
             images_without_faces=sum(len(image) == 0 for image in self.images),
