@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vultus.errors import InputError
-from vultus.evaluate.widerface_predictions import read_predictions, write_predictions
+from vultus.evaluate.widerface_predictions import read_widerface_predictions, write_widerface_predictions
 from vultus.types import Detections
 
 IMAGE = "0--Parade/0_Parade_marchingband_1_465.jpg"
@@ -29,7 +29,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_the_format_is_the_official_one(tmp_path: Path) -> None:
     found = faces([[345.5, 211, 359.75, 227], [26, 192, 32, 200]], [0.998, 0.41])
-    write_predictions({IMAGE: found, "1--Handshaking/a.jpg": Detections.empty()}, tmp_path)
+    write_widerface_predictions({IMAGE: found, "1--Handshaking/a.jpg": Detections.empty()}, tmp_path)
     text = (tmp_path / FILE).read_text(encoding="utf-8")
     assert text.splitlines() == [
         "0_Parade_marchingband_1_465.jpg",
@@ -56,8 +56,8 @@ def test_what_is_written_is_read(
     folder = tmp_path_factory.mktemp("predictions")
     rows = sorted(rows, key=lambda row: -row[4])
     written = faces([[x, y, x + w, y + h] for x, y, w, h, _ in rows], [row[4] for row in rows])
-    write_predictions({IMAGE: written}, folder)
-    read = read_predictions(folder)
+    write_widerface_predictions({IMAGE: written}, folder)
+    read = read_widerface_predictions(folder)
     assert list(read) == [IMAGE]
     np.testing.assert_array_equal(read[IMAGE].scores, written.scores)
     np.testing.assert_array_equal(read[IMAGE].boxes[:, :2], written.boxes[:, :2])
@@ -69,13 +69,15 @@ def test_what_is_written_is_read(
     "name", ["0_Parade_marchingband_1_465", "0_Parade_marchingband_1_465.jpg", IMAGE, " " + IMAGE]
 )
 def test_other_tools_write_the_name_in_other_ways(name: str, tmp_path: Path) -> None:
-    assert read_predictions(write(tmp_path, f"{name}\n1\n10 20 30 40 0.5\n"))[IMAGE].boxes.tolist() == [
-        [10, 20, 40, 60]
-    ]
+    assert read_widerface_predictions(write(tmp_path, f"{name}\n1\n10 20 30 40 0.5\n"))[
+        IMAGE
+    ].boxes.tolist() == [[10, 20, 40, 60]]
 
 
 def test_the_best_score_comes_first(tmp_path: Path) -> None:
-    read = read_predictions(write(tmp_path, f"{IMAGE}\n3\n1 1 9 9 0.2\n2 2 9 9 0.9\n3 3 9 9 0.2\n"))[IMAGE]
+    read = read_widerface_predictions(
+        write(tmp_path, f"{IMAGE}\n3\n1 1 9 9 0.2\n2 2 9 9 0.9\n3 3 9 9 0.2\n")
+    )[IMAGE]
     assert read.boxes[:, 0].tolist() == [2, 1, 3]
 
 
@@ -94,23 +96,23 @@ def test_the_best_score_comes_first(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_is_named(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
-        read_predictions(write(tmp_path, text))
+        read_widerface_predictions(write(tmp_path, text))
 
 
 def test_bytes_that_are_no_text_are_an_error(tmp_path: Path) -> None:
     folder = write(tmp_path, "")
     (folder / FILE).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot read the predictions"):
-        read_predictions(folder)
+        read_widerface_predictions(folder)
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a folder per event"):
-        read_predictions(tmp_path)
+        read_widerface_predictions(tmp_path)
 
 
 @pytest.mark.parametrize("image", ["a.jpg", "a/b/c.jpg", "../a.jpg", "/a.jpg"])
 def test_a_file_is_never_written_elsewhere(image: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="EVENT/FILE"):
-        write_predictions({image: Detections.empty()}, tmp_path / "out")
+        write_widerface_predictions({image: Detections.empty()}, tmp_path / "out")
     assert list(tmp_path.rglob("*.txt")) == []

@@ -19,7 +19,7 @@ from vultus.errors import InputError
 from vultus.types import Detections
 
 
-def write_predictions(predictions: Mapping[str, Detections], folder: Path) -> None:
+def write_widerface_predictions(predictions: Mapping[str, Detections], folder: Path) -> None:
     """Write one file per image. Numbers have nine significant digits, which tell every float32 apart.
 
     Args:
@@ -38,7 +38,7 @@ def write_predictions(predictions: Mapping[str, Detections], folder: Path) -> No
         path.write_text("\n".join([name.name, str(len(faces)), *_rows(faces)]) + "\n", encoding="utf-8")
 
 
-def read_predictions(folder: Path) -> dict[str, Detections]:
+def read_widerface_predictions(folder: Path) -> dict[str, Detections]:
     """The predictions for each image, best score first; the landmarks, which the format lacks, are NaN.
 
     Raises:
