@@ -130,6 +130,7 @@ def test_windows_line_ends_byte_order_mark_and_empty_lines_do_no_harm(tmp_path: 
     path.write_bytes(b"\xef\xbb\xbf" + OFFICIAL.replace("\n", "\r\n\r\n").encode())
     images, rejected = read_widerface(path)
     assert ([len(image) for image in images], rejected) == ([2, 0, 1], ())
+    assert images[0].path == tmp_path / "images" / "0--Parade" / "0_Parade_marchingband_1_849.jpg"
 
 
 @pytest.mark.parametrize(

@@ -198,8 +198,8 @@ def _side_wh(size_hw: tuple[int, int] | None) -> NDArray[np.float64]:
 
 def _grades(values: NDArray[np.float64], layout: Layout) -> NDArray[np.float64]:
     """(N, number of grades)."""
-    end = layout.width - layout.n_unused
-    return values[:, end - len(layout.grades) : end]
+    start = 4 + layout.is_yolo + 5 * layout.values_per_point
+    return values[:, start : start + len(layout.grades)]
 
 
 def _checks(
