@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vultus.cli import options
+from vultus.cli import evaluate_detection, options
 from vultus.cli.reporting import ReportFolder, command_line, counted, present
 from vultus.types import FaceChoice
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Measure the pipeline on labelled images: accuracy, error rates, thresholds."
 )
+app.command()(evaluate_detection.widerface)
 
 Flip = Annotated[
     bool, typer.Option("--flip", help="Add the embedding of the mirrored crop: slower, a little better.")

@@ -18,10 +18,8 @@ def plot_curves(result: WiderResult, path: Path, *, title: str) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure = _new_figure(width=6.4, height=4.8)
-    axes = figure.add_subplot(
-        xlabel="recall", ylabel="precision", xlim=(0, 1.005), ylim=(0, 1.005), title=title
-    )
+    figure = _new_figure(title, width=6.4, height=4.8)
+    axes = figure.add_subplot(xlabel="recall", ylabel="precision", xlim=(0, 1.005), ylim=(0, 1.005))
     for name, curve in result.curves.items():
         if curve.n_faces:
             label = f"{name}: AP {curve.average_precision:.3f} ({curve.n_faces:,} faces)"
@@ -37,22 +35,24 @@ def plot_parts(parts: Sequence[Part], path: Path, *, title: str) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure = _new_figure(width=7.5, height=1.5 + 0.3 * len(parts))
-    axes = figure.add_subplot(xlim=(0, 1.005), title=title)
+    figure = _new_figure(title, width=7.5, height=1.5 + 0.3 * len(parts))
+    axes = figure.add_subplot(xlim=(0, 1.005))
     rows = range(len(parts))
     axes.barh(rows, [part.recall for part in parts], height=0.8, color="#9ecae1", label="recall")
     axes.barh(rows, [part.average_precision for part in parts], height=0.4, color="#08519c", label="AP")
     axes.set_yticks(rows, [f"{part.name} ({part.n_faces:,})" for part in parts])
     axes.set_ylim(len(parts) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.02 + 0.3 / len(parts)), ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, format="png", dpi=120)
 
 
-def _new_figure(*, width: float, height: float) -> "Figure":
+def _new_figure(title: str, *, width: float, height: float) -> "Figure":
     """A figure of its own: without pyplot there is no window and no state."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("drawing curves needs matplotlib: pip install 'vultus[evaluate]'") from error
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title)
+    return figure

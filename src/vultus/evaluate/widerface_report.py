@@ -62,11 +62,11 @@ def write_curves(matches: WiderMatches, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     result = ap_of_matches(matches)
-    of = f"WIDER FACE validation, {result.n_images:,} of {result.n_images_of_set:,} images"
+    images = f"{result.n_images:,} of {result.n_images_of_set:,} images"
     _write_csv(result, folder / "curves.csv")
-    plot_curves(result, folder / CURVES, title=of)
-    plot_parts(by_height(matches), folder / HEIGHTS, title=f"{of}: hard, by height of the face")
-    plot_parts(by_event(matches), folder / EVENTS, title=f"{of}: hard, by event")
+    plot_curves(result, folder / CURVES, title=f"WIDER FACE validation, {images}")
+    plot_parts(by_height(matches), folder / HEIGHTS, title=f"Hard faces by height, {images}")
+    plot_parts(by_event(matches), folder / EVENTS, title=f"Hard faces by event, {images}")
     return [folder / name for name in ("curves.csv", CURVES, HEIGHTS, EVENTS)]
 
 
