@@ -35,11 +35,19 @@ SMALL: dict[str, tuple[int, int]] = {
     "siamese-mobilefacenet-head": (112, 112),
     "mobilefacenet": (112, 112),
     "mobilefacenet-relu": (112, 112),
+    "compact-resnet-slim": (112, 112),
     "iresnet18": (112, 112),
     "iresnet18-se": (112, 112),
 }
 # These weigh every position of their last map, so their input size is fixed when they are built.
-FIXED_SIZE = ("mtcnn-rnet", "mtcnn-onet", "mobilefacenet", "siamese-mobilefacenet", "iresnet")
+FIXED_SIZE = (
+    "mtcnn-rnet",
+    "mtcnn-onet",
+    "mobilefacenet",
+    "siamese-mobilefacenet",
+    "compact-resnet",
+    "iresnet",
+)
 # Compiling and exporting take seconds each; the others here are made of the same layers as these.
 EXPORTED = [name for name in SMALL if name not in {"mobilenet-v1-x0.25", "mobilefacenet-relu", "iresnet18"}]
 # ONNX again: RetinaFace's own test exports it at any image size; the Siamese head is MobileFaceNet and a sum.
@@ -310,6 +318,7 @@ GOLDEN: dict[str, list[float]] = {
     "siamese-mobilefacenet-head": [-12.53163, 12.53163, -13.03879],
     "mobilefacenet": [-0.15014, 2.00686, 5.00187],
     "mobilefacenet-relu": [0.33341, 1.62254, -2.13313],
+    "compact-resnet-slim": [-0.00757, 1.66602, 2.62366],
     "iresnet18": [0.03469, 0.96727, -1.52239],
     "iresnet18-se": [0.00891, 1.03684, 1.25137],
 }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from vultus.networks import (
+    compact_resnet,
     facenet,
     inception_resnet_v1,
     iresnet,
@@ -26,5 +27,6 @@ NETWORKS: Mapping[str, Variant] = {
     **facenet.VARIANTS,
     **siamese.VARIANTS,
     **mobilefacenet.VARIANTS,
+    **compact_resnet.VARIANTS,
     **iresnet.VARIANTS,
 }
