@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -95,15 +96,17 @@ def widerface(
         write_widerface_predictions,
     )
 
+    under_test = _UnderTest(
+        detector=detector, weights=weights, longest_px=_longest_px(scale), min_face_px=min_face_px
+    )
     truth = read_widerface_truth(data / "ground_truth")
     is_subset = images is WhichImages.PRESENT
-    if predictions is not None:
-        setting = {"predictions": str(predictions)}
-        found = read_widerface_predictions(predictions)
-    else:
-        finder = _load(detector, weights, scale=scale, min_face_px=min_face_px, threads=threads)
-        setting = _setting(detector, weights, scale=scale, min_face_px=min_face_px)
+    if predictions is None:
+        finder = under_test.load(threads=threads)
         found = _detect(data / "images", truth, finder, only_present=is_subset)
+    else:
+        found = read_widerface_predictions(predictions)
+    setting = under_test.setting() if predictions is None else {"predictions": str(predictions)}
     if save_predictions is not None:
         write_widerface_predictions(found, save_predictions)
     matches = match_widerface(found, truth, only_present=is_subset)
@@ -111,23 +114,6 @@ def widerface(
         for path in write_curves(matches, report):
             stderr.print(f"wrote {path}", highlight=False, markup=False)
     present(widerface_report(matches, setting=setting, command=command_line()), report, as_json=as_json)
-
-
-def _load(
-    detector: str, weights: str | None, *, scale: str, min_face_px: float | None, threads: int | None
-) -> Detector:
-    """The detector as the protocol wants it: faint faces too, and at the stated scale."""
-    from vultus.detect import load_detector
-    from vultus.evaluate import ScaledDetector
-    from vultus.evaluate.widerface_images import MIN_SCORE
-
-    longest_px = _longest_px(scale)
-    given: dict[str, Any] = {"weights": weights, "min_face_px": min_face_px}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if detector != "mtcnn":
-        return load_detector(detector, threads=threads, min_score=MIN_SCORE, longest_px=longest_px, **chosen)
-    cascade = load_detector(detector, threads=threads, min_score=MIN_SCORE, **chosen)
-    return cascade if longest_px is None else ScaledDetector(cascade, longest_px=longest_px)
 
 
 def _detect(
@@ -148,17 +134,48 @@ def _longest_px(scale: str) -> int | None:
     return int(scale)
 
 
-def _setting(detector: str, weights: str | None, *, scale: str, min_face_px: float | None) -> dict[str, str]:
-    """What is judged, for the report."""
-    from vultus.evaluate.widerface_images import MAX_BOXES, MIN_SCORE
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UnderTest:
+    """What is judged.
 
-    return {
-        "detector": detector,
-        "weights": _hashed(weights or _default_weights(detector)),
-        "scale": "original size" if scale == ORIGINAL else f"longer side {scale} px",
-        "smallest face": "the detector's own" if min_face_px is None else f"{min_face_px:g} px",
-        "kept": f"scores from {MIN_SCORE} on, the best {MAX_BOXES} boxes of an image",
-    }
+    Attributes:
+        detector: its name.
+        weights: a name in the catalogue or an ONNX file; None for those that come with the detector.
+        longest_px: the longer side of the images; None for images as they are.
+        min_face_px: None for the detector's own.
+    """
+
+    detector: str
+    weights: str | None
+    longest_px: int | None
+    min_face_px: float | None
+
+    def load(self, *, threads: int | None) -> Detector:
+        """The detector as the protocol wants it: faint faces too, and at the stated scale."""
+        from vultus.detect import load_detector
+        from vultus.evaluate import ScaledDetector
+        from vultus.evaluate.widerface_images import MIN_SCORE
+
+        given: dict[str, Any] = {"weights": self.weights, "min_face_px": self.min_face_px}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        chosen |= {"min_score": MIN_SCORE, "threads": threads}
+        if self.detector != "mtcnn":
+            return load_detector(self.detector, longest_px=self.longest_px, **chosen)
+        cascade = load_detector(self.detector, **chosen)
+        return cascade if self.longest_px is None else ScaledDetector(cascade, longest_px=self.longest_px)
+
+    def setting(self) -> dict[str, str]:
+        """The same in words, for the report."""
+        from vultus.evaluate.widerface_images import MAX_BOXES, MIN_SCORE
+
+        px = self.min_face_px
+        return {
+            "detector": self.detector,
+            "weights": _hashed(self.weights or _default_weights(self.detector)),
+            "scale": "original size" if self.longest_px is None else f"longer side {self.longest_px} px",
+            "smallest face": "the detector's own" if px is None else f"{px:g} px",
+            "kept": f"scores from {MIN_SCORE} on, the best {MAX_BOXES} boxes of an image",
+        }
 
 
 def _default_weights(detector: str) -> str:
