@@ -41,14 +41,14 @@ def test_the_lists_are_read_in_their_order(tmp_path: Path) -> None:
     [
         ({"faces": FACES[:2]}, "2 faces, that of landmarks 3"),
         ({"points": [POINTS[1], POINTS[0], POINTS[2]]}, "differ from row 1 on"),
-        ({"faces": ["1.jpg 1", "2.jpg 1", "3.jpg 7"]}, "expected 3 columns, got 2"),
+        ({"faces": ["1.jpg 1", "2.jpg 1", "3.jpg 7"]}, "expected rows of 3 columns, got 3 of 2"),
         ({"faces": ["1.jpg one 69544", *FACES[1:]]}, "expected numbers for the templates and media"),
         ({"points": [POINTS[0].replace("0.91", "high"), *POINTS[1:]]}, "expected numbers for the landmarks"),
         ({"points": [POINTS[0] + " 1", *POINTS[1:]]}, "cannot read the list"),
         ({"pairs": ["1 8 0", *PAIRS]}, r"1 templates have none \(8\)"),
         ({"pairs": ["1 7 2", *PAIRS]}, "labelled 0 or 1"),
         ({"pairs": ["1 7 no", *PAIRS]}, "cannot read the list"),
-        ({"pairs": []}, "expected 3 columns"),
+        ({"pairs": []}, "expected rows of 3 columns, got 0"),
     ],
 )
 def test_lists_that_do_not_fit_are_refused(

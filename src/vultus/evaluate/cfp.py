@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 
 from vultus.errors import InputError
-from vultus.evaluate.pair_lists import read_lines
+from vultus.evaluate.lists import read_lines
 from vultus.evaluate.pairs import Pairs, make_pairs
 
 CfpProtocol = Literal["FF", "FP"]

@@ -15,7 +15,6 @@ Maze et al.: IARPA Janus Benchmark-C: face dataset and protocol. ICB 2018.
 https://doi.org/10.1109/ICB2018.2018.00033
 """
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError
+from vultus.evaluate.lists import read_table
 from vultus.types import FloatArray
 
 IjbName = Literal["ijbb", "ijbc"]
@@ -66,9 +66,9 @@ def read_ijb(folder: Path, *, name: IjbName) -> IjbTemplates:
             of a template that has no face.
     """
     meta = folder / "meta"
-    faces = _read_table(meta / f"{name}_face_tid_mid.txt", columns=3, dtype=str)
-    points = _read_table(meta / f"{name}_name_5pts_score.txt", columns=12, dtype=str)
-    pairs = _read_table(meta / f"{name}_template_pair_label.txt", columns=3, dtype=np.int64)
+    faces = read_table(meta / f"{name}_face_tid_mid.txt", columns=3, dtype=str)
+    points = read_table(meta / f"{name}_name_5pts_score.txt", columns=12, dtype=str)
+    pairs = read_table(meta / f"{name}_template_pair_label.txt", columns=3, dtype=np.int64)
     differ = np.flatnonzero(faces[:, 0] != points[:, 0]) if len(faces) == len(points) else [0]
     if len(differ):
         raise InputError(
@@ -93,18 +93,6 @@ def read_ijb(folder: Path, *, name: IjbName) -> IjbTemplates:
         right=pairs[:, 1],
         is_genuine=pairs[:, 2] == 1,
     )
-
-
-def _read_table(path: Path, *, columns: int, dtype: Any) -> NDArray[Any]:
-    """(N, columns); the comparisons of IJB-C are 15.7 million rows, so NumPy reads them."""
-    try:
-        with warnings.catch_warnings(category=UserWarning, action="ignore"):  # an empty list: told below
-            table = np.loadtxt(path, dtype=dtype, comments=None, ndmin=2, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the list {path}: {error}") from error
-    if table.shape[1] != columns:
-        raise InputError(f"{path}: expected {columns} columns, got {table.shape[1]}")
-    return table
 
 
 def _numbers(texts: NDArray[np.str_], dtype: Any, *, what: str) -> NDArray[Any]:

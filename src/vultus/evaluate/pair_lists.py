@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError
+from vultus.evaluate.lists import read_lines
 from vultus.evaluate.pairs import Pairs, make_pairs
 
 FOLDS: Final = 10
@@ -67,19 +68,6 @@ def read_two_line_pairs(path: Path, *, folds: int = FOLDS) -> Pairs:
         fold[kind] = _runs(int(kind.sum()), folds)
     named = [(left[0], right[0]) for left, right in zip(rows[::2], rows[1::2], strict=True)]
     return _checked(path, named, is_genuine, fold, folds=folds)
-
-
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a text file that are not empty, with their numbers from 1.
-
-    Raises:
-        InputError: no such file, or no text.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the list {path}: {error}") from error
-    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _image_and_number(path: Path, number: int, line: str) -> tuple[str, int]:
