@@ -313,6 +313,19 @@ def test_padding_comes_in_only_where_the_square_is_longer_than_the_image() -> No
     assert 0 < paddings < 100
 
 
+def test_a_longer_square_has_the_image_anywhere_in_it() -> None:
+    sample = face_at((50, 30, 110, 100))  # 65 px: at 16 / 2 to 16 * 2 the square is longer than the image
+    shares = []
+    for seed in range(60):
+        crop = data_anchor_crop(sample, np.random.default_rng(seed), size_px=80, face_sizes=(16,))
+        columns = np.flatnonzero((crop.image != PAD_VALUE).any(axis=(0, 2)))
+        if len(columns) < 60:
+            shares.append(columns[0] / (80 - len(columns)))
+    assert len(shares) > 20
+    assert min(shares) < 0.2
+    assert max(shares) > 0.8
+
+
 def test_without_faces_the_data_anchor_crop_is_a_random_square_crop() -> None:
     sample = random_sample(8, count=0)
     crops = [

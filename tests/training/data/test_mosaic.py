@@ -68,6 +68,31 @@ def test_a_face_that_is_seen_too_little_is_ignored() -> None:
     assert not result.is_ignored.any()
 
 
+def test_half_a_face_is_one_or_none_as_is_asked() -> None:
+    whole = (0, 0, 90, 60)  # at the size that fits, each quarter cuts some of it off
+    kept, strict = (
+        [
+            mosaic(
+                four(whole),
+                np.random.default_rng(seed),
+                size_px=SIZE_PX,
+                scales=(1.0, 1.0),
+                min_visible=limit,
+            )
+            for seed in range(20)
+        ]
+        for limit in (0.0, 0.6)
+    )
+    for one, other in zip(kept, strict, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        areas = (one.boxes[:, 2:] - one.boxes[:, :2]).prod(axis=1) / (80 * 80 * 60 / 90)
+        is_clear = np.abs(areas - 0.6) > 0.03  # of rounding to whole pixels
+        np.testing.assert_array_equal(other.is_ignored[is_clear], (one.is_ignored | (areas < 0.6))[is_clear])
+    assert (
+        sum((one.is_ignored != other.is_ignored).sum() for one, other in zip(kept, strict, strict=True)) > 5
+    )
+
+
 def test_a_face_that_gets_too_small_is_ignored() -> None:
     face = (36, 27, 54, 36)
     result = mosaic(four(face), np.random.default_rng(0), size_px=SIZE_PX, scales=(0.5, 0.5), min_face_px=5)

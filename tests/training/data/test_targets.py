@@ -1,5 +1,7 @@
 """RetinaFace's anchors: every rule by hand, all of them against plain loops."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,10 @@ from hypothesis import strategies as st
 
 from vultus.errors import InputError
 from vultus.geometry.anchors import decode_boxes, decode_landmarks, square_anchors
-from vultus.training.data.sample import Sample
+from vultus.training.data.augment import letterbox
+from vultus.training.data.sample import Sample, load_sample
 from vultus.training.data.targets import MatchedAnchors, match_anchors, stack_anchor_targets
+from vultus.training.data.widerface import read_widerface
 from vultus.training.losses.multibox import MultiBoxLoss
 from vultus.types import FloatArray
 
@@ -232,6 +236,24 @@ def test_many_faces_are_matched_in_portions_as_if_at_once() -> None:
     nearest = np.abs(boxes[:, None] - sample.boxes).max(axis=2)
     assert nearest.min(axis=1).max() < 0.01
     assert len(set(nearest.argmin(axis=1))) > 50
+
+
+def test_nearly_every_real_face_of_10_px_has_an_anchor_and_large_ones_have_many(shared: Path) -> None:
+    annotations = read_widerface(shared / "data" / "widerface-train9" / "label.txt")
+    anchors = square_anchors((640, 640))
+    sizes, counts = [], []
+    for annotated in annotations.images[::60]:
+        sample = letterbox(load_sample(annotated), 640)
+        matched = match_anchors(sample, anchors)
+        boxes = decode_boxes(matched.box_deltas, anchors)[matched.classes == FACE]
+        for box in sample.boxes[~sample.is_ignored]:
+            sizes.append((box[2:] - box[:2]).min())
+            counts.append((np.abs(boxes - box).max(axis=1) < 0.05).sum())
+    is_large, is_small = np.array(sizes) >= 16, np.array(sizes) < 10
+    assert is_large.sum() > 30
+    assert (~is_small).sum() > 60
+    assert np.mean(np.array(counts)[~is_small] > 0) > 0.98
+    assert np.mean(np.array(counts)[is_large]) > 5
 
 
 @pytest.mark.parametrize("limits", [(0.35, 0.4, 0.2), (0.35, 0.3, 0.4), (0.35, 0.3, 0.0)])

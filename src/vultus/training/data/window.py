@@ -84,8 +84,9 @@ def view(
     sizes = seen[:, 1] - seen[:, 0]  # (N, 2)
     centres = (corners[:, 0] + corners[:, 1]) / 2
     has_centre = np.asarray(((centres >= 0) & (centres < limits)).all(axis=1))
-    visible = sizes.prod(axis=1) / (corners[:, 1] - corners[:, 0]).prod(axis=1)
-    is_ignored = sample.is_ignored | ~has_centre | (sizes.min(axis=1) < min_face_px) | (visible < min_visible)
+    least_area = min_visible * (corners[:, 1] - corners[:, 0]).prod(axis=1)
+    is_little = (sizes.min(axis=1) < min_face_px) | (sizes.prod(axis=1) < least_area)
+    is_ignored = sample.is_ignored | ~has_centre | is_little
     landmarks = place(sample.landmarks)
     landmarks[((landmarks < 0) | (landmarks >= limits)).any(axis=2)] = np.nan
     is_kept = np.where(has_centre[:, None], sizes > 0, sizes >= 1).all(axis=1)
@@ -98,7 +99,7 @@ def _look(image: Image, window: Window, *, size_hw: tuple[int, int], pad_value: 
     left, right, to_left, to_right = _overlap(window.left, window.width, length=width, size=size_hw[1])
     top, bottom, to_top, to_bottom = _overlap(window.top, window.height, length=height, size=size_hw[0])
     part = image[top:bottom, left:right]
-    resized = resized_to(part, (to_bottom - to_top, to_right - to_left))
+    resized = _resized(part, (to_bottom - to_top, to_right - to_left))
     scale = (to_right - to_left) / (right - left), (to_bottom - to_top) / (bottom - top)
     placing = Placing(*(np.array(pair, np.float32) for pair in ((left, top), scale, (to_left, to_top))))
     if resized.shape[:2] == size_hw:
@@ -131,7 +132,7 @@ def _overlap(start: int, extent: int, *, length: int, size: int) -> tuple[int, i
     return low, high, to_low, to_high
 
 
-def resized_to(image: Image, size_hw: tuple[int, int]) -> Image:
+def _resized(image: Image, size_hw: tuple[int, int]) -> Image:
     """The image at another size: by area where it shrinks, linearly where it grows."""
     height, width = size_hw
     if image.shape[:2] == size_hw:
