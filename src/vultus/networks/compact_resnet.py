@@ -33,7 +33,7 @@ TOTAL_STRIDE = 16
 class CompactResNet(nn.Module):
     """Aligned faces to un-normalised embeddings.
 
-    Expects RGB scaled as (x - 127.5) / 128.
+    Expects RGB scaled as (x - 127.5) / 127.5.
 
     Args:
         embedding_size: length of the output.

@@ -1,0 +1,209 @@
+"""Distil an embedder: a small network learns to embed faces as a large one does.
+
+    vultus train distil --run runs/distil --set faces=FACES --set network=compact-resnet
+    vultus train distil --run runs/distil --set faces=PEOPLE --set margin_weight=0.1
+
+The teacher's embeddings of all crops are computed once (`training/data/teacher.py`), so the teacher costs
+nothing after that, and no labels are needed. The student sees each face shifted, turned, lit and degraded,
+and has to say what the teacher said of the clean picture:
+
+    L = (1 - cos(s, t)) + lambda_rel L_relations(s, t) + lambda_margin L_CosFace(s, y)
+
+The relations are the distances and angles within a batch (Park 2019). The margin head is for crops whose
+person is known; the others pass it by.
+
+Hinton, Vinyals, Dean: Distilling the knowledge in a neural network. 2015. https://arxiv.org/abs/1503.02531
+Park, Kim, Lu, Cho: Relational knowledge distillation. CVPR 2019. https://arxiv.org/abs/1904.05068
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vultus.embed import DEFAULT_EMBEDDER, load_embedder
+from vultus.errors import InputError
+from vultus.networks.embedding import unit
+from vultus.training.data.identities import IdentitySet
+from vultus.training.data.identity_samples import FaceBatch, FaceSamples, normalised
+from vultus.training.data.shards import ShardFaces, read_shards
+from vultus.training.data.teacher import read_teacher, teacher_embeddings
+from vultus.training.losses.cosface import CosFaceLoss
+from vultus.training.losses.distillation import EmbeddingDistillationLoss, RelationalDistillationLoss
+from vultus.training.recognition import (
+    RecogniserSettings,
+    embedding_size_of,
+    network_of,
+    read_faces,
+    samples_of,
+    validation_of,
+)
+from vultus.training.run import open_run
+from vultus.training.samples import Draw, shuffled
+from vultus.training.settings import Optimizer, Precision
+from vultus.training.trainer import fit
+from vultus.types import Embeddings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistilRecipe(RecogniserSettings):
+    """How an embedder is distilled. What is not here stands in `RecogniserSettings` and `TrainSettings`.
+
+    Attributes:
+        teacher: an embedder of the catalogue.
+        teacher_embeddings: its embeddings of the crops, in NumPy's format, with a row for each row of
+            index.csv; None computes them first and keeps them in `cache`.
+        relation_weight: of the distances (25) and angles (50) within a batch.
+        margin_weight: of CosFace over the crops whose person is known; 0 has no such head.
+        margin_cos: its margin.
+        margin_scale: its scale.
+    """
+
+    teacher: str = DEFAULT_EMBEDDER
+    teacher_embeddings: Path | None = None
+    relation_weight: float = 1.0
+    margin_weight: float = 0.0
+    margin_cos: float = 0.35
+    margin_scale: float = 64.0
+
+    epochs: int = 24
+    batch_size: int = 128
+    optimizer: Optimizer = "adamw"
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    warmup_epochs: float = 0.5
+    ema_decay: float | None = 0.999
+    clip_norm: float | None = 5.0
+    precision: Precision = "bf16-mixed"
+
+
+class TaughtBatch(NamedTuple):
+    """N crops and what the teacher says of them.
+
+    Attributes:
+        faces: the crops, with labels that are -1 where nobody knows.
+        targets: (N, D) unit rows.
+    """
+
+    faces: FaceBatch
+    targets: Tensor
+
+
+class TaughtSamples:
+    """`FaceSamples` with the teacher's rows beside them."""
+
+    def __init__(self, samples: FaceSamples, targets: Embeddings) -> None:
+        self._samples = samples
+        self._targets = torch.from_numpy(targets)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def batch(self, draws: Sequence[Draw]) -> TaughtBatch:
+        """The crops of one step and their targets."""
+        faces = self._samples.batch(draws)
+        return TaughtBatch(faces, self._targets[faces.rows])
+
+
+class DistilLosses(NamedTuple):
+    """Scalars: what is minimised, and its parts before their weights."""
+
+    total: Tensor
+    cosine: Tensor
+    relations: Tensor
+    margin: Tensor
+
+
+class DistilLearner(nn.Module):
+    """The student and what it is taught by.
+
+    Args:
+        network: the student.
+        recipe: weights of the losses.
+        people: how many classes the margin head has.
+    """
+
+    def __init__(self, network: nn.Module, recipe: DistilRecipe, *, people: int) -> None:
+        super().__init__()
+        self.network = network
+        self.cosine = EmbeddingDistillationLoss()
+        self.relations = RelationalDistillationLoss()
+        self.relation_weight, self.margin_weight = recipe.relation_weight, recipe.margin_weight
+        size = embedding_size_of(recipe)
+        self.head = None
+        if recipe.margin_weight:
+            self.head = CosFaceLoss(size, people, margin_cos=recipe.margin_cos, scale=recipe.margin_scale)
+
+    def forward(self, batch: TaughtBatch) -> DistilLosses:
+        """The losses of one batch."""
+        raw = self.network(normalised(batch.faces.images))
+        embeddings = unit(raw)
+        cosine = self.cosine(raw, batch.targets)
+        relations = (
+            self.relations(embeddings, batch.targets) if self.relation_weight else cosine.new_zeros(())
+        )
+        margin = self._margin(raw, batch.faces.labels)
+        total = cosine + self.relation_weight * relations + self.margin_weight * margin
+        return DistilLosses(total, cosine, relations, margin)
+
+    def _margin(self, raw: Tensor, labels: Tensor) -> Tensor:
+        """CosFace over the crops whose person is known; 0 without a head, or without such a crop."""
+        is_known = labels >= 0
+        if self.head is None:
+            return raw.new_zeros((), dtype=torch.float32)
+        if not is_known.any():
+            return 0 * self.head.weight.sum()  # a gradient all the same: processes wait for each other's
+        loss: Tensor = self.head(raw[is_known], labels[is_known])
+        return loss
+
+
+def train(recipe: DistilRecipe, folder: Path) -> Mapping[str, float]:
+    """Distil, or go on with the run in this folder; the best student's weights are in best.pt there.
+
+    Raises:
+        InputError: an unknown network or teacher, no crops, or embeddings that do not fit them.
+        TrainingError: the folder holds another run, or the loss became no number.
+    """
+    network = network_of(recipe)
+    faces = read_faces(recipe.faces, split=recipe.split, cache=recipe.cache)
+    targets = targets_of(faces, recipe)
+    if targets.shape[1] != embedding_size_of(recipe):
+        raise InputError(
+            f"the teacher's embeddings have {targets.shape[1]} values, those of {recipe.network} "
+            f"{embedding_size_of(recipe)}: choose a network of the teacher's size"
+        )
+    data = {"faces": recipe.faces, "teacher_embeddings": recipe.teacher_embeddings, "start": recipe.start}
+    return fit(
+        DistilLearner(network, recipe, people=len(faces.names)),
+        TaughtSamples(samples_of(faces, recipe), targets),
+        settings=recipe,
+        run=open_run(folder, recipe, data={name: path for name, path in data.items() if path}),
+        plan=shuffled(len(faces), recipe.batch_size, seed=recipe.seed, drop_last=True),
+        validation=validation_of(recipe),
+    )
+
+
+def targets_of(faces: IdentitySet, recipe: DistilRecipe) -> Embeddings:
+    """(N, D) the teacher's unit embedding of each crop: read, or computed and kept."""
+    if recipe.teacher_embeddings is not None:
+        return read_teacher(recipe.teacher_embeddings, rows_of(recipe))
+    if recipe.cache is None:
+        raise InputError("name a folder where the teacher's embeddings are kept: cache=FOLDER")
+    teacher = load_embedder(recipe.teacher)
+    path = teacher_embeddings(faces, teacher, recipe.cache)
+    return read_teacher(path, np.arange(len(faces)))
+
+
+def rows_of(recipe: DistilRecipe) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """(N,) the row of each crop in the index of the shards.
+
+    Raises:
+        InputError: the faces are in no shards.
+    """
+    faces = read_shards(recipe.faces, split=recipe.split)
+    assert isinstance(faces, ShardFaces)  # noqa: S101
+    return faces.rows
