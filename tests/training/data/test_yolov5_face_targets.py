@@ -99,8 +99,13 @@ def test_rows_count_image_anchor_row_column() -> None:
     assert level.rows.tolist() == [int(raw[1, 1, 3, 5]), int(raw[2, 1, 0, 1])]
 
 
-def test_ignored_faces_are_given_to_nothing() -> None:
-    assert cells(faces((44, 28, 8, 8), ignored=(0,))) == set()
+def test_what_would_find_an_ignored_face_is_named_and_finds_nothing() -> None:
+    ignored = one_level(faces((42, 26, 8, 8), (12, 4, 8, 8), ignored=(0,)))
+    known = one_level(faces((42, 26, 8, 8)))
+    assert ignored.ignored_rows.tolist() == known.rows.tolist() == [3 * 12 + 5, 3 * 12 + 4, 2 * 12 + 5]
+    assert known.ignored_rows.tolist() == []
+    assert ignored.cells.tolist() == [[1, 0]]
+    assert len(ignored.landmarks) == len(ignored.is_labelled) == len(ignored.boxes_cxcywh) == 1
 
 
 def test_a_face_whose_centre_is_outside_has_no_cell() -> None:
@@ -112,7 +117,15 @@ def test_a_batch_without_faces_has_no_targets_but_all_levels(count: int) -> None
     levels = assign_cells([faces()] * count, size_hw=SIZE_HW, anchors_wh=YOLOV5_FACE_ANCHORS, strides=STRIDES)
     assert len(levels) == 3
     for level in levels:
-        assert [tuple(field.shape) for field in level] == [(0,), (0, 2), (0, 2), (0, 4), (0, 5, 2), (0, 5)]
+        assert [tuple(field.shape) for field in level] == [
+            (0,),
+            (0, 2),
+            (0, 2),
+            (0, 4),
+            (0, 5, 2),
+            (0, 5),
+            (0,),
+        ]
 
 
 def by_loop(samples: list[Sample]) -> list[set[tuple[int, int, int, int]]]:

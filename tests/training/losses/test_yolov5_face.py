@@ -34,6 +34,7 @@ def level(prediction_count: int = 30, face_count: int = 4, *, seed: int = 0) -> 
         boxes_cxcywh=torch.cat([centres, sizes], dim=1),
         landmarks=cells[:, None] + 2 * draw(face_count, 5, 2),
         is_labelled=draw(face_count, 5) < 0.7,
+        ignored_rows=torch.randperm(prediction_count, generator=generator)[: 2 * face_count],
     )
 
 
@@ -67,7 +68,11 @@ def by_loop(raw: Tensor, targets: LevelTargets) -> tuple[float, float, float, fl
                 x = abs(points[p][i] - targets.landmarks[m, p, i].item())
                 if targets.is_labelled[m, p]:
                     wings.append(10 * math.log(1 + x / 2) if x < 10 else x - 10 + 10 * math.log(6))
-    objects = [bce(logit, target) for logit, target in zip(raw[:, 4].tolist(), objectness, strict=True)]
+    is_counted = set(range(len(raw))) - set(targets.ignored_rows.tolist()) | set(targets.rows.tolist())
+    objects = [
+        bce(logit, target) * (p in is_counted)
+        for p, (logit, target) in enumerate(zip(raw[:, 4].tolist(), objectness, strict=True))
+    ]
     return tuple(sum(part) / len(part) for part in (boxes, objects, classes, wings))  # type: ignore[return-value] # four
 
 
@@ -108,9 +113,21 @@ def test_objectness_is_a_target_and_passes_no_gradient_to_the_boxes() -> None:
     raw, targets = level()
     raw.requires_grad_()
     loss = YOLOv5FaceLoss(YOLOv5FaceWeights(boxes=0, classes=0, landmarks=0), level_balance=(1.0,))
+    targets = targets._replace(ignored_rows=torch.tensor([], dtype=torch.int64))
     gradient = torch.autograd.grad(loss([raw], [targets]).total, raw)[0]
     assert gradient[:, 4].abs().min() > 0
     assert gradient[:, [*range(4), *range(5, 16)]].abs().sum() == 0
+
+
+def test_what_would_find_an_ignored_face_learns_nothing_unless_it_is_to_find_another() -> None:
+    raw, targets = level()
+    face, other = int(targets.rows[0]), int(next(row for row in range(30) if row not in targets.rows))
+    targets = targets._replace(ignored_rows=torch.tensor([face, other, other]))
+    raw.requires_grad_()
+    gradient = torch.autograd.grad(YOLOv5FaceLoss(level_balance=(1.0,))([raw], [targets]).total, raw)[0]
+    assert gradient[other].abs().sum() == 0
+    assert (gradient[:, 4] == 0).sum() == 1
+    assert gradient[face, 4] != 0
 
 
 def test_landmarks_without_label_have_no_gradient() -> None:
@@ -188,8 +205,10 @@ def test_predictions_of_another_width_are_refused() -> None:
 
 def test_a_row_that_is_none_of_the_predictions_is_refused() -> None:
     raw, targets = level()
-    with pytest.raises(InputError, match=r"rows must lie in 0\.\.29"):
+    with pytest.raises(InputError, match=r"^rows must lie in 0\.\.29"):
         YOLOv5FaceLoss(level_balance=(1.0,))([raw], [targets._replace(rows=targets.rows + 30)])
+    with pytest.raises(InputError, match=r"^ignored_rows must lie in 0\.\.29"):
+        YOLOv5FaceLoss(level_balance=(1.0,))([raw], [targets._replace(ignored_rows=targets.rows - 30)])
 
 
 def test_levels_that_do_not_agree_are_refused() -> None:

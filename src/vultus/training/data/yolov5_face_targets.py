@@ -11,7 +11,8 @@ and below: three cells, two at an edge of the map, one in its corner.
 
 Differs from YOLOv5: a face whose centre lies outside of the image has no cell; there it is moved inside.
 
-**The trap.** An ignored face is matched to nothing, but the loss takes what is not matched for background.
+**The trap.** What is matched to nothing is background to the loss. So ignored faces are matched as well, and
+what would find them is named: it is to learn nothing.
 
 Qi, Tan, Yao, Liu: YOLO5Face: Why reinventing a face detector. ECCVW 2022. https://arxiv.org/abs/2105.12931
 Jocher: YOLOv5. 2020. https://doi.org/10.5281/zenodo.3908559
@@ -33,9 +34,10 @@ MAX_RATIO = 4.0  # between a face's and an anchor's side
 
 
 class _Faces(NamedTuple):
-    """The M faces to find in a batch, in pixels."""
+    """The M faces of a batch, in pixels."""
 
     image_index: NDArray[np.intp]
+    is_ignored: NDArray[np.bool_]
     centres: FloatArray  # (M, 2)
     sizes_wh: FloatArray  # (M, 2)
     landmarks: FloatArray  # (M, 5, 2)
@@ -85,18 +87,16 @@ def assign_cells(
 
 
 def _faces(samples: Sequence[Sample], *, size_hw: tuple[int, int]) -> _Faces:
-    """The faces of all samples that are not ignored and have their centre in the image."""
+    """The faces of all samples that have their centre in the image."""
     counts = [len(sample.boxes) for sample in samples]
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(sample.boxes for sample in samples)])
     landmarks = np.concatenate([np.zeros((0, 5, 2), np.float32), *(sample.landmarks for sample in samples)])
     is_ignored = np.concatenate([np.zeros(0, np.bool_), *(sample.is_ignored for sample in samples)])
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    is_inside = ((centres >= 0) & (centres < np.array(size_hw[::-1]))).all(axis=1)
-    chosen = ~is_ignored & is_inside
     image_index = np.repeat(np.arange(len(samples)), counts)
-    return _Faces(
-        image_index[chosen], centres[chosen], (boxes[:, 2:] - boxes[:, :2])[chosen], landmarks[chosen]
-    )
+    centres, sizes_wh = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    is_inside = ((centres >= 0) & (centres < np.array(size_hw[::-1]))).all(axis=1)
+    every = _Faces(image_index, is_ignored, centres, sizes_wh, landmarks)
+    return _Faces(*(field[is_inside] for field in every))
 
 
 def _assign_level(
@@ -117,17 +117,19 @@ def _assign_level(
     cells = candidates[face, which]  # (T, 2) column, row
     rows_count, columns_count = grid_hw
     rows = faces.image_index[face] * len(anchors_wh) + anchor
-    rows = (rows * rows_count + cells[:, 1]) * columns_count + cells[:, 0]
+    rows = ((rows * rows_count + cells[:, 1]) * columns_count + cells[:, 0]).astype(np.int64)
+    is_ignored = faces.is_ignored[face]
+    face, anchor, cells = face[~is_ignored], anchor[~is_ignored], cells[~is_ignored]
     landmarks = faces.landmarks[face] / stride
-    is_labelled = np.isfinite(landmarks).all(axis=2)
     boxes = np.concatenate([faces.centres, faces.sizes_wh], axis=1)[face] / stride
     return LevelTargets(
-        rows=torch.from_numpy(rows.astype(np.int64)),
+        rows=torch.from_numpy(rows[~is_ignored]),
         cells=_floats(cells),
         anchors_wh=_floats(anchors_wh[anchor] / stride),
         boxes_cxcywh=_floats(boxes),
         landmarks=_floats(np.nan_to_num(landmarks)),
-        is_labelled=torch.from_numpy(is_labelled),
+        is_labelled=torch.from_numpy(np.isfinite(landmarks).all(axis=2)),
+        ignored_rows=torch.from_numpy(rows[is_ignored]),
     )
 
 

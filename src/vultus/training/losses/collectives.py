@@ -39,6 +39,11 @@ def mean_over_ranks(values: Tensor) -> Tensor:
     return sum_over_ranks(values) / rank_count()
 
 
+def mean_count(count: int, *, device: torch.device) -> Tensor:
+    """The mean of a count over all ranks, at least 1: what the sum over a rank's rows is divided by."""
+    return mean_over_ranks(torch.tensor(float(count), device=device)).clamp(min=1)
+
+
 def max_over_ranks(values: Tensor) -> Tensor:
     """The element-wise maximum over all ranks, without gradient; the argument stays as it is."""
     highest = values.detach().clone()

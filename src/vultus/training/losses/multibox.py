@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from vultus.errors import InputError, ShapeError
 from vultus.networks.embedding import widen
 from vultus.training.checks import check_floats, check_indices, check_mask, check_not_negative, check_positive
-from vultus.training.losses.collectives import mean_over_ranks
+from vultus.training.losses.collectives import mean_count, mean_over_ranks
 from vultus.training.losses.ohem import is_hardest
 
 FACE, BACKGROUND, IGNORED = 1, 0, -1
@@ -135,7 +135,7 @@ def hard_negative_cross_entropy(class_logits: Tensor, classes: Tensor, *, ratio:
 
 def smooth_l1(deltas: Tensor, targets: Tensor) -> Tensor:
     """The mean, over the (P, K) rows of all ranks, of the smooth L1 distance summed over K; 0 for no rows."""
-    count = mean_over_ranks(torch.tensor(float(len(deltas)), device=deltas.device)).clamp(min=1)
+    count = mean_count(len(deltas), device=deltas.device)
     return F.smooth_l1_loss(widen(deltas), widen(targets), reduction="sum") / count
 
 

@@ -10,7 +10,7 @@ w / (epsilon + |x|): steepest, w / epsilon, at the smallest errors, where that o
 C makes the two pieces meet; their slopes do not (w / (epsilon + w) on the left of w, 1 on the right).
 
 Differs from the paper: the mean over the labelled coordinates, so that a face with fewer labels weighs no
-more.
+more. Where several processes share a batch, their number is its mean over the processes, as in `multibox.py`.
 
 Feng, Kittler, Awais, Huber, Wu: Wing loss for robust facial landmark localisation with convolutional neural
 networks. CVPR 2018. https://arxiv.org/abs/1711.06753
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from vultus.errors import ShapeError
 from vultus.networks.embedding import widen
 from vultus.training.checks import check_floats, check_mask, check_positive
+from vultus.training.losses.collectives import mean_count
 
 
 class WingLoss(nn.Module):
@@ -61,7 +62,8 @@ class WingLoss(nn.Module):
         check_floats(targets, shape, "targets")
         check_mask(is_labelled, shape[:2], "is_labelled")
         errors = widen(landmarks[is_labelled]) - targets[is_labelled]  # (labelled, 2)
-        return wing(errors, width=self.width, curvature=self.curvature).sum() / max(1, errors.numel())
+        count = mean_count(errors.numel(), device=errors.device)
+        return wing(errors, width=self.width, curvature=self.curvature).sum() / count
 
 
 def wing(errors: Tensor, *, width: float, curvature: float) -> Tensor:

@@ -4,8 +4,10 @@
                           + lambda_cls mean_M BCE(t_cls, 1) + lambda_pts mean wing(landmarks - targets)
 
 P are all predictions of a level, M those that were matched to a face; o is the CIoU of a matched prediction
-(at least 0, taken as a constant, the better one where two faces share a prediction), and 0 elsewhere. b is
-`level_balance`: fine levels have many predictions and few faces. The matching is the caller's.
+(at least 0, taken as a constant, the better one where two faces share a prediction), and 0 elsewhere; but the
+predictions that would find an ignored face are neither face nor background: their BCE counts as 0. b is
+`level_balance`: fine levels have many predictions and few faces. The matching is the caller's. Where several
+processes share a batch, M is its mean over them, as in `multibox.py`.
 
 Everything is in cells of the level (pixels / stride). Raw outputs t at column i, row j, anchor a_w x a_h:
 
@@ -31,6 +33,7 @@ from vultus.networks.embedding import widen
 from vultus.networks.yolov5_face import OBJECTNESS, VALUES_PER_ANCHOR
 from vultus.training.checks import check_floats, check_indices, check_mask, check_not_negative
 from vultus.training.losses.ciou import ciou
+from vultus.training.losses.collectives import mean_count
 from vultus.training.losses.wing import WingLoss
 
 CLASS = VALUES_PER_ANCHOR - 1  # its position among the 16
@@ -47,6 +50,8 @@ class LevelTargets(NamedTuple):
         boxes_cxcywh: (M, 4) the face.
         landmarks: (M, 5, 2) x y; whatever where there is no label.
         is_labelled: (M, 5) bool, which landmarks have one.
+        ignored_rows: (I,) int64, the predictions that would be matched to ignored faces; I may be 0. Those of
+            them that are matched to a face as well learn that.
     """
 
     rows: Tensor
@@ -55,6 +60,7 @@ class LevelTargets(NamedTuple):
     boxes_cxcywh: Tensor
     landmarks: Tensor
     is_labelled: Tensor
+    ignored_rows: Tensor
 
 
 class YOLOv5FaceWeights(NamedTuple):
@@ -131,12 +137,14 @@ class YOLOv5FaceLoss(nn.Module):
         boxes, landmarks = decode_matched(matched, cells=targets.cells, anchors_wh=targets.anchors_wh)
         overlap = ciou(boxes, targets.boxes_cxcywh)
         objectness = F.binary_cross_entropy_with_logits(
-            raw[:, OBJECTNESS], objectness_targets(overlap, targets.rows, count=len(raw))
+            raw[:, OBJECTNESS],
+            objectness_targets(overlap, targets.rows, count=len(raw)),
+            weight=objectness_weights(targets, count=len(raw)),
         )
         classes = F.softplus(-matched[:, CLASS])  # BCE with the target 1
-        some = max(1, len(matched))
+        count = mean_count(len(matched), device=raw.device)
         wing: Tensor = self.wing(landmarks, targets.landmarks, targets.is_labelled)
-        return (1 - overlap).sum() / some, balance * objectness, classes.sum() / some, wing
+        return (1 - overlap).sum() / count, balance * objectness, classes.sum() / count, wing
 
 
 def decode_matched(raw: Tensor, *, cells: Tensor, anchors_wh: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,6 +170,14 @@ def objectness_targets(overlap: Tensor, rows: Tensor, *, count: int) -> Tensor:
     return overlap.new_zeros(count).scatter_reduce(0, rows, overlap, reduce="amax")
 
 
+def objectness_weights(targets: LevelTargets, *, count: int) -> Tensor:
+    """(count,): 0 where an ignored face would be found, and no other; 1 elsewhere."""
+    weights = targets.cells.new_ones(count)
+    weights[targets.ignored_rows] = 0
+    weights[targets.rows] = 1
+    return weights
+
+
 def _check(raw: Tensor, targets: LevelTargets) -> None:
     if len(raw) == 0:
         raise ShapeError("a level has no prediction")
@@ -173,7 +189,7 @@ def _check(raw: Tensor, targets: LevelTargets) -> None:
     check_floats(targets.boxes_cxcywh, (count, 4), "boxes_cxcywh")
     check_floats(targets.landmarks, (count, 5, 2), "landmarks")
     check_mask(targets.is_labelled, (count, 5), "is_labelled")
-    if count and not 0 <= int(targets.rows.min()) <= int(targets.rows.max()) < len(raw):
-        raise InputError(
-            f"rows must lie in 0..{len(raw) - 1}, got {targets.rows.min()}..{targets.rows.max()}"
-        )
+    check_indices(targets.ignored_rows, (len(targets.ignored_rows),), "ignored_rows")
+    for name, rows in (("rows", targets.rows), ("ignored_rows", targets.ignored_rows)):
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(raw):
+            raise InputError(f"{name} must lie in 0..{len(raw) - 1}, got {rows.min()}..{rows.max()}")
