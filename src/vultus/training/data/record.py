@@ -72,9 +72,9 @@ def pack(record: ImageRecord) -> bytes:
     """The data of a record.
 
     Raises:
-        InputError: a label that float32 does not hold: it counts to 16,777,216.
+        InputError: a whole number that float32 does not hold: it counts to 16,777,216.
     """
-    if any(float(np.float32(label)) != label for label in record.labels):
+    if any(label % 1 == 0 and float(np.float32(label)) != label for label in record.labels):
         raise InputError(f"record {record.key}: float32 does not hold the labels {record.labels} exactly")
     if not record.has_label_list:
         return _HEADER.pack(0, record.labels[0], record.key, 0) + record.image
