@@ -39,9 +39,10 @@ def test_the_figures_are_those_of_the_details() -> None:
     report = widerface_report(matches(only_first=False), setting={"scale": "original"}, command="vultus ...")
     assert report.title == "WIDER FACE validation"
     assert report.figures["images"] == "2 of 2"
-    assert report.figures["hard"] == "AP 25.00%, recall 25.00% of 4 faces"
+    assert report.figures["hard"] == "AP 25.00% (0.00% to 50.00%), recall 25.00% of 4 faces"
     assert report.figures["hard, 16 to 32 px"] == "AP 50.00%, recall 50.00% of 2 faces"
     details = json.loads(report.to_json())["details"]
+    assert details["ap_interval"]["hard"] == [0.0, 0.5]
     assert details["ap"] == {"easy": 0.25, "medium": 0.25, "hard": 0.25}
     assert [part["recall"] for part in details["hard_by_event"]] == [0.5, 0.0]
     assert [part["name"] for part in details["hard_by_height"]] == ["16 to 32 px", "32 to 64 px"]

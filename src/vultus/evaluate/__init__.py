@@ -14,6 +14,7 @@ from vultus.evaluate.curves import (
 )
 from vultus.evaluate.detection_ap import WiderMatches, WiderResult, match_widerface, widerface_ap
 from vultus.evaluate.detection_breakdown import Part, by_event, by_height
+from vultus.evaluate.detection_interval import ap_draws, ap_interval
 from vultus.evaluate.ijb import IjbTemplates, read_ijb
 from vultus.evaluate.intervals import Interval, bootstrap_over_people, wilson
 from vultus.evaluate.landmark_error import LandmarkError, face_sizes, landmark_errors, landmark_nme
@@ -75,6 +76,8 @@ __all__ = [
     "WiderMatches",
     "WiderResult",
     "WiderTruth",
+    "ap_draws",
+    "ap_interval",
     "best_threshold",
     "bootstrap_over_people",
     "box_ap",

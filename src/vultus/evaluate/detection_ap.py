@@ -65,25 +65,28 @@ class WiderMatches:
         """(F,) whether each face is in a judged image."""
         return np.repeat(self.is_judged, np.diff(self.truth.first_face))
 
-    def curve(
+    def outcomes(
         self, counts: NDArray[np.bool_], *, is_background: NDArray[np.bool_] | None = None
-    ) -> PrecisionRecall:
-        """Precision and recall over the 1,000 thresholds.
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(P,) whether each prediction is a hit, and (P,) whether it is kept, as a hit or a false positive.
 
         Args:
             counts: (F,) the faces that count; the others are ignored.
             is_background: (P,) where a prediction without a face is a false positive; by default everywhere.
         """
-        counts = counts & self.is_judged_face
         has_face = self.face != NO_FACE
         is_found = np.append(counts, False)[self.face]  # NO_FACE, -1, reads the appended entry
         is_false = ~has_face if is_background is None else ~has_face & is_background
+        return is_found & self.is_first, is_found | is_false
+
+    def curve(
+        self, counts: NDArray[np.bool_], *, is_background: NDArray[np.bool_] | None = None
+    ) -> PrecisionRecall:
+        """Precision and recall over the 1,000 thresholds; arguments as for `outcomes`."""
+        is_hit, is_kept = self.outcomes(counts, is_background=is_background)
+        n_faces = int((counts & self.is_judged_face).sum())
         return PrecisionRecall.of_predictions(
-            self.scores,
-            is_hit=is_found & self.is_first,
-            is_kept=is_found | is_false,
-            thresholds=THRESHOLDS,
-            n_faces=int(counts.sum()),
+            self.scores, is_hit=is_hit, is_kept=is_kept, thresholds=THRESHOLDS, n_faces=n_faces
         )
 
 
