@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 # Name -> module and class of the recipe: in words, for importing one costs seconds of torch.
 RECIPES: Final = {
+    "mtcnn": ("vultus.training.recipes.mtcnn", "MTCNNRecipe"),
     "retinaface": ("vultus.training.recipes.retinaface", "RetinaFaceRecipe"),
+    "yolov5_face": ("vultus.training.recipes.yolov5_face", "YOLOv5FaceRecipe"),
 }
 
 

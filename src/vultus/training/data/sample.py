@@ -4,6 +4,7 @@ A coordinate is a place, not the index of a pixel: pixel i covers i..i + 1, its 
 image W pixels wide ends at W. So coordinates scale and mirror exactly as the image does.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,3 +46,31 @@ def load_sample(annotated: AnnotatedImage) -> Sample:
     """
     image = load_image(annotated.path)
     return Sample(image, annotated.boxes, annotated.landmarks, annotated.is_ignored)
+
+
+class LoadedSamples:
+    """The samples of annotated images, each loaded when it is first asked for.
+
+    Args:
+        images: annotated ones.
+        keep: hold the decoded images in memory, a byte for each pixel and channel.
+    """
+
+    def __init__(self, images: Sequence[AnnotatedImage], *, keep: bool) -> None:
+        self._images = images
+        self._keep = keep
+        self._kept: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, number: int) -> Sample:
+        """The sample of the image at this position.
+
+        Raises:
+            ImageError: its file is missing or no image.
+        """
+        sample = self._kept.get(number) or load_sample(self._images[number])
+        if self._keep:
+            self._kept[number] = sample
+        return sample

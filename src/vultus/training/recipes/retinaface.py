@@ -32,11 +32,12 @@ from vultus.networks.torch_session import TorchSession
 from vultus.training.data.annotations import AnnotatedImage
 from vultus.training.data.augment import data_anchor_crop, mirror, random_square_crop
 from vultus.training.data.photometric import photometric
-from vultus.training.data.sample import Sample, load_sample
+from vultus.training.data.sample import LoadedSamples, Sample
 from vultus.training.data.targets import match_anchors, stack_anchor_targets
 from vultus.training.data.widerface import read_widerface
 from vultus.training.detection_validation import MIN_SCORE, WiderValidation
 from vultus.training.losses.anchor_imitation import AnchorImitationLoss
+from vultus.training.losses.hints import hint_loss
 from vultus.training.losses.multibox import AnchorTargets, MultiBoxLoss
 from vultus.training.run import open_run
 from vultus.training.samples import Draw, chance_of, chance_of_batch, shuffled
@@ -65,7 +66,8 @@ class RetinaFaceRecipe(TrainSettings):
         box_weight: of the box loss.
         landmark_weight: of the landmark loss.
         teacher: state dict of a public RetinaFace-mobilenet0.25 to imitate; None learns from labels alone.
-        teacher_weight: of the imitation.
+        teacher_weight: of the imitation of its answers.
+        hint_weight: of the imitation of its maps, which says at every place what each stage should see.
         validation_px: long side of the validation images; None is their original size.
         keep_images: hold the decoded images in memory (a byte for each pixel and channel).
     """
@@ -84,6 +86,7 @@ class RetinaFaceRecipe(TrainSettings):
     landmark_weight: float = 1.0
     teacher: Path | None = None
     teacher_weight: float = 1.0
+    hint_weight: float = 5.0
     validation_px: int | None = 640
     keep_images: bool = True
 
@@ -99,13 +102,14 @@ class RetinaFaceRecipe(TrainSettings):
 
 
 class RetinaFaceLosses(NamedTuple):
-    """Scalars: what is minimised, and its parts; imitation is 0 without a teacher."""
+    """Scalars: what is minimised, and its parts; imitation and hints are 0 without a teacher."""
 
     total: Tensor
     classification: Tensor
     boxes: Tensor
     landmarks: Tensor
     imitation: Tensor
+    hints: Tensor
 
 
 class RetinaFaceSamples:
@@ -120,13 +124,12 @@ class RetinaFaceSamples:
     def __init__(
         self, images: Sequence[AnnotatedImage], recipe: RetinaFaceRecipe, config: RetinaFaceConfig
     ) -> None:
-        self._images = images
+        self._loaded = LoadedSamples(images, keep=recipe.keep_images)
         self._recipe = recipe
         self._config = config
-        self._kept: dict[int, Sample] = {}
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._loaded)
 
     def batch(self, draws: Sequence[Draw]) -> tuple[Tensor, AnchorTargets]:
         """(N, 3, S, S) uint8 RGB images and the targets of their anchors."""
@@ -134,7 +137,7 @@ class RetinaFaceSamples:
         size_px = int(chance_of_batch(recipe.seed, draws[0]).choice(recipe.sizes_px))
         anchors = anchors_of(size_px, self._config)
         samples = [
-            augment(self._sample(draw.sample), chance_of(recipe.seed, draw), recipe=recipe, size_px=size_px)
+            augment(self._loaded[draw.sample], chance_of(recipe.seed, draw), recipe=recipe, size_px=size_px)
             for draw in draws
         ]
         matched = [
@@ -143,12 +146,6 @@ class RetinaFaceSamples:
         ]
         pixels = torch.from_numpy(np.stack([sample.image for sample in samples]))  # (N, S, S, 3)
         return pixels.permute(0, 3, 1, 2), stack_anchor_targets(matched)  # channels last, without a copy
-
-    def _sample(self, number: int) -> Sample:
-        sample = self._kept.get(number) or load_sample(self._images[number])
-        if self._recipe.keep_images:
-            self._kept[number] = sample
-        return sample
 
 
 def augment(sample: Sample, chance: np.random.Generator, *, recipe: RetinaFaceRecipe, size_px: int) -> Sample:
@@ -190,7 +187,7 @@ class RetinaFaceLearner(nn.Module):
             landmark_weight=recipe.landmark_weight,
         )
         self.imitation = AnchorImitationLoss()
-        self.teacher_weight = recipe.teacher_weight
+        self.teacher_weight, self.hint_weight = recipe.teacher_weight, recipe.hint_weight
         # In a tuple, so that it is neither trained nor saved with the learner.
         self.teachers = () if teacher is None else (teacher.eval().requires_grad_(False),)
         for each in self.teachers:
@@ -199,15 +196,18 @@ class RetinaFaceLearner(nn.Module):
     def forward(self, batch: tuple[Tensor, AnchorTargets]) -> RetinaFaceLosses:
         """The losses of (N, 3, H, W) uint8 RGB images."""
         images, targets = batch
-        answer = self.network(self.network.prepare(images))
+        features = self.network.features(self.network.prepare(images))
+        answer = self.network.answer(features)
         taught = self.loss(*answer, targets=targets)
-        imitated = answer[0].new_zeros((), dtype=torch.float32)
+        imitated = hints = answer[0].new_zeros((), dtype=torch.float32)
         for teacher in self.teachers:
             with torch.no_grad():
-                example = teacher(teacher.prepare(images))
-            imitated = self.imitation(answer, example).total
-        total = taught.total + self.teacher_weight * imitated
-        return RetinaFaceLosses(total, taught.classification, taught.boxes, taught.landmarks, imitated)
+                example = teacher.features(teacher.prepare(images))
+                reply = teacher.answer(example)
+            imitated = self.imitation(answer, reply).total
+            hints = hint_loss([*features.trunk, *features.contexts], [*example.trunk, *example.contexts])
+        total = taught.total + self.teacher_weight * imitated + self.hint_weight * hints
+        return RetinaFaceLosses(total, taught.classification, taught.boxes, taught.landmarks, imitated, hints)
 
 
 def train(recipe: RetinaFaceRecipe, folder: Path) -> Mapping[str, float]:
