@@ -89,26 +89,26 @@ def test_an_unknown_task_is_a_usage_error() -> None:
 
 
 def test_pull_fetches_verifies_and_prints_the_path(retinaface: Path) -> None:
-    assert run("pull", "retinaface-mobilenet0.25") == f"{retinaface}\n"
+    assert run("pull", "retinaface-mobilenet0.25-pth") == f"{retinaface}\n"
     assert retinaface.stat().st_size == 1_789_735
-    assert run("path", "retinaface-mobilenet0.25") == f"{retinaface}\n"
-    assert "as published" in run("verify", "retinaface-mobilenet0.25")
+    assert run("path", "retinaface-mobilenet0.25-pth") == f"{retinaface}\n"
+    assert "as published" in run("verify", "retinaface-mobilenet0.25-pth")
 
 
 def test_a_damaged_file_fails_verify_and_is_healed_by_force(retinaface: Path) -> None:
-    run("pull", "retinaface-mobilenet0.25")
+    run("pull", "retinaface-mobilenet0.25-pth")
     data = bytearray(retinaface.read_bytes())
     data[1000] ^= 1
     retinaface.write_bytes(data)
     with pytest.raises(
-        WeightsError, match=r"1 of .* could not be verified: retinaface-mobilenet0\.25"
+        WeightsError, match=r"1 of .* could not be verified: retinaface-mobilenet0\.25-pth"
     ) as caught:
         run("verify")
     assert caught.value.exit_code == 3
-    for arguments in (("path", "retinaface-mobilenet0.25"), ("pull", "retinaface-mobilenet0.25")):
-        with pytest.raises(ChecksumError, match=r"vultus weights pull --force retinaface-mobilenet0\.25"):
+    for arguments in (("path", "retinaface-mobilenet0.25-pth"), ("pull", "retinaface-mobilenet0.25-pth")):
+        with pytest.raises(ChecksumError, match=r"vultus weights pull --force retinaface-mobilenet0\.25-pth"):
             run(*arguments)
-    run("pull", "--force", "retinaface-mobilenet0.25")
+    run("pull", "--force", "retinaface-mobilenet0.25-pth")
     assert "as published" in run("verify")
 
 
@@ -138,7 +138,7 @@ def test_a_typo_is_answered_with_close_names() -> None:
 
 def test_path_never_downloads(retinaface: Path) -> None:
     with pytest.raises(WeightsError, match="vultus weights pull"):
-        run("path", "retinaface-mobilenet0.25")
+        run("path", "retinaface-mobilenet0.25-pth")
     assert not retinaface.exists()
 
 

@@ -308,7 +308,9 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 
 
 def test_an_unknown_detector_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"unknown detector 'retina'; there are mtcnn"):
+    with pytest.raises(
+        InputError, match=r"unknown detector 'retina'; there are mtcnn, retinaface, yolov5_face"
+    ):
         load_detector("retina")
 
 

@@ -385,7 +385,7 @@ def test_the_published_retinaface_comes_over_the_wire_with_the_catalogue_hash(
     published = (shared / "weights" / "retinaface-mobilenet0.25.pth").read_bytes()
     server = serve(sending(published))
     monkeypatch.setenv("VULTUS_MIRROR", server.url)
-    weights = entry("retinaface-mobilenet0.25")
+    weights = entry("retinaface-mobilenet0.25-pth")
     assert store.read(weights) == published
     assert len(published) == weights.files[0].n_bytes
     assert server.asked == ["/mobilenet0.25_Final.pth"]

@@ -67,7 +67,7 @@ def pull(
 ) -> None:
     """Fetch weights into the weights folder, and verify them.
 
-    Example: vultus weights pull sface retinaface-mobilenet0.25-onnx
+    Example: vultus weights pull sface retinaface-resnet34
     """
     chosen = [entry(name) for name in names]  # every name and licence is checked before the first download
     if commercial:

@@ -17,7 +17,7 @@ import numpy as np
 
 from vultus.geometry.boxes import Floats
 from vultus.types import FloatArray, Image
-from vultus.weights.description import Preprocessing
+from vultus.weights.description import Interpolation, Preprocessing
 
 
 class Fit(NamedTuple):
@@ -80,7 +80,10 @@ def network_input(
     images: Sequence[Image], fits: Sequence[Fit], *, preprocessing: Preprocessing, pad_value: int = 0
 ) -> FloatArray:
     """(N, 3, H, W) float32: the images, whose fits share one `input_hw`, as the network wants them."""
-    fitted = [placed(image, one, pad_value=pad_value) for image, one in zip(images, fits, strict=True)]
+    fitted = [
+        placed(image, one, interpolation=preprocessing.interpolation, pad_value=pad_value)
+        for image, one in zip(images, fits, strict=True)
+    ]
     settings = cv2.dnn.Image2BlobParams()
     settings.scalefactor = (*(1 / std for std in preprocessing.std), 1)
     settings.mean = (*preprocessing.mean, 0)
@@ -88,14 +91,12 @@ def network_input(
     return np.asarray(cv2.dnn.blobFromImagesWithParams(fitted, settings), np.float32)
 
 
-def placed(image: Image, how: Fit, *, pad_value: int) -> Image:
+def placed(image: Image, how: Fit, *, interpolation: Interpolation, pad_value: int) -> Image:
     """The image resized and framed, still (H, W, 3) uint8 RGB."""
     if how.resized_hw != how.image_hw:
-        is_smaller = math.prod(how.resized_hw) < math.prod(how.image_hw)
-        interpolation = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
-        image = cv2.resize(image, how.resized_hw[::-1], interpolation=interpolation).astype(
-            np.uint8, copy=False
-        )
+        is_averaged = interpolation == "area" and how.resized_hw < how.image_hw
+        method = cv2.INTER_AREA if is_averaged else cv2.INTER_LINEAR
+        image = cv2.resize(image, how.resized_hw[::-1], interpolation=method).astype(np.uint8, copy=False)
     if how.input_hw == how.resized_hw:
         return np.ascontiguousarray(image)
     (top, left), (height, width), (rows, columns) = how.top_left, how.resized_hw, how.input_hw

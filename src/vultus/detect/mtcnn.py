@@ -26,20 +26,35 @@ Zhang, Zhang, Li, Qiao: Joint Face Detection and Alignment using Multi-task Casc
 IEEE Signal Processing Letters 2016. https://arxiv.org/abs/1604.02878
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple, Self, TypedDict, Unpack
 
 from vultus.detect.area_means import AreaMeans
-from vultus.detect.mtcnn_stages import WINDOW_PX, decide, look, propose, refine
-from vultus.errors import InputError
+from vultus.detect.explanation import FLOOR, Explained, checked_floor
+from vultus.detect.mtcnn_stages import (
+    MAX_IOU,
+    WINDOW_PX,
+    Windows,
+    decide,
+    look,
+    nearly_decided,
+    propose,
+    refine,
+)
+from vultus.detect.search import Search, logit
+from vultus.errors import InputError, WeightsError
 from vultus.interfaces import Session
 from vultus.runtime.device import usable_cores
 from vultus.runtime.onnx import CPU, OnnxSession
 from vultus.types import Detections, Image, checked_image
 from vultus.weights import store
+from vultus.weights.catalog import CATALOG
 
+DEFAULT_WEIGHTS: Final = "mtcnn"
+FILES: Final = ("mtcnn_pnet.onnx", "mtcnn_rnet.onnx", "mtcnn_onet.onnx")
 PIXELS_PER_GROUP: Final = 4_000_000  # images that are searched together: bounds the memory of a long batch
 
 
@@ -64,6 +79,7 @@ class MtcnnOptions(TypedDict, total=False):
     scale_factor: float
     stage_min_scores: Sequence[float]
     min_score: float
+    max_faces: int | None
 
 
 class MtcnnDetector:
@@ -76,6 +92,7 @@ class MtcnnDetector:
         stage_min_scores: what P-Net and R-Net must give a window for the next network to look at it.
         min_score: what O-Net must give a face. The ports of the public weights take 0.7. With 0.9 each of
             2,317 LFW images still has a face, and a sixth of those with several have one only.
+        max_faces: of more faces than this, only those with the best scores are kept; None keeps all.
         threads: how many runs of a network go on at once within one call.
 
     Raises:
@@ -90,6 +107,7 @@ class MtcnnDetector:
         scale_factor: float = 0.709,
         stage_min_scores: Sequence[float] = (0.6, 0.7),
         min_score: float = 0.9,
+        max_faces: int | None = None,
         threads: int = 1,
     ) -> None:
         if not min_face_px >= 1:
@@ -98,13 +116,11 @@ class MtcnnDetector:
             raise InputError(f"scale_factor must lie between 0 and 1, got {scale_factor}")
         if len(stage_min_scores) != 2 or not all(0 < score < 1 for score in stage_min_scores):
             raise InputError(f"stage_min_scores must be two numbers between 0 and 1, got {stage_min_scores}")
-        if not 0 < min_score < 1:
-            raise InputError(f"min_score must lie between 0 and 1, got {min_score}")
         if threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
+        self.search = Search(min_score=min_score, max_faces=max_faces, max_iou=MAX_IOU, overlap="minimum")
         self._sessions = sessions
-        min_scores = (*stage_min_scores, min_score)
-        self._min_margins = [math.log(score / (1 - score)) for score in min_scores]
+        self._stage_min_margins = [logit(score) for score in stage_min_scores]
         self.min_face_px = min_face_px
         self.scale_factor = scale_factor
         self.threads = threads
@@ -112,26 +128,29 @@ class MtcnnDetector:
     @classmethod
     def load(
         cls,
+        weights: str | Path = DEFAULT_WEIGHTS,
         *,
         threads: int | None = None,
         providers: Sequence[str] = (CPU,),
         **options: Unpack[MtcnnOptions],
     ) -> Self:
-        """The detector with the public weights, on ONNX Runtime.
+        """The detector on ONNX Runtime.
 
         Args:
+            weights: a name in the catalogue, or a folder with `FILES`; by default the public ones, which come
+                with the package.
             threads: how many runs of a network go on at once within one call; None means one per core. Each
                 run keeps to one thread: networks this small lose more by dividing a run than they gain.
             providers: execution providers in order of preference.
             options: as for the class.
 
         Raises:
-            WeightsError, ChecksumError: the shipped files are missing or damaged.
+            WeightsError: the weights are unknown, missing, or another architecture's.
+            ChecksumError: a file of the catalogue is damaged.
             DeviceError: a provider does not run here.
             InputError: an option is out of its range.
         """
-        names = [f"mtcnn_{name}.onnx" for name in MtcnnSessions._fields]
-        sessions = [OnnxSession(store.read("mtcnn", name), providers=providers, threads=1) for name in names]
+        sessions = [OnnxSession(model, providers=providers, threads=1) for model in read_models(weights)]
         return cls(
             MtcnnSessions(*sessions), threads=usable_cores() if threads is None else threads, **options
         )
@@ -150,14 +169,32 @@ class MtcnnDetector:
         Raises:
             ShapeError: one of them is not an (H, W, 3) uint8 array.
         """
+        found = self._look(images, min_score=self.search.min_score)
+        return [decide(windows)[: self.search.max_faces] for windows in found]
+
+    def explain(self, image: Image, *, floor: float = FLOOR) -> Explained:
+        """The faces of one image, and what O-Net gave at least `floor` without its becoming one.
+
+        Raises:
+            ShapeError: not an (H, W, 3) uint8 array.
+            InputError: `floor` does not lie between 0 and 1.
+        """
+        search = self.search
+        (windows,) = self._look([image], min_score=checked_floor(floor, min_score=search.min_score))
+        faces = decide(windows.at(windows.margins >= logit(search.min_score)))[: search.max_faces]
+        return Explained(faces, nearly_decided(windows, search))
+
+    def _look(self, images: Sequence[Image], *, min_score: float) -> list[Windows]:
+        """What O-Net takes for faces in each image."""
         groups = in_groups([checked_image(image) for image in images])
         with ThreadPoolExecutor(self.threads) as pool:  # one per call: a lasting one would not survive a fork
-            return [faces for group in groups for faces in self._detect_together(group, pool)]
+            together = partial(self._look_together, pool=pool, min_score=min_score)
+            return [windows for group in groups for windows in together(group)]
 
-    def _detect_together(self, images: Sequence[Image], pool: Executor) -> list[Detections]:
+    def _look_together(self, images: Sequence[Image], *, pool: Executor, min_score: float) -> list[Windows]:
         pictures = [AreaMeans(image) for image in images]
         pnet, rnet, onet = self._sessions
-        p_margin, r_margin, o_margin = self._min_margins
+        p_margin, r_margin = self._stage_min_margins
         scales = [
             pyramid_scales(picture.size_hw, self.min_face_px, scale_factor=self.scale_factor)
             for picture in pictures
@@ -165,8 +202,28 @@ class MtcnnDetector:
         squares = propose(pnet, pictures, scales=scales, min_margin=p_margin, pool=pool)
         seen = look(rnet, pictures, squares=squares, size_px=24, min_margin=r_margin, pool=pool)
         squares = [refine(windows) for windows in seen]
-        seen = look(onet, pictures, squares=squares, size_px=48, min_margin=o_margin, pool=pool)
-        return [decide(windows) for windows in seen]
+        return look(onet, pictures, squares=squares, size_px=48, min_margin=logit(min_score), pool=pool)
+
+
+def read_models(weights: str | Path) -> list[bytes]:
+    """The three ONNX files, of an entry of the catalogue or in a folder.
+
+    Raises:
+        WeightsError: neither of that name, or one of the files is missing.
+        ChecksumError: a file of the catalogue is damaged.
+    """
+    known = CATALOG.get(str(weights))
+    if known is None:
+        try:
+            return [(Path(weights) / name).read_bytes() for name in FILES]
+        except OSError as error:
+            raise WeightsError(
+                f"there are no weights named {str(weights)!r}, and no folder of that name with "
+                f"{', '.join(FILES)}: {error}"
+            ) from error
+    if [Path(file.name).suffix for file in known.files] != [".onnx"] * len(FILES):
+        raise WeightsError(f"{known.name} is {known.architecture}; mtcnn takes its three networks as ONNX")
+    return [store.read(known, file.name) for file in known.files]
 
 
 def in_groups(images: Sequence[Image]) -> Iterator[Sequence[Image]]:

@@ -6,6 +6,7 @@ they compute to stay in the cache, and enough of them to keep every thread of th
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.detect.area_means import AreaMeans, Integers
+from vultus.detect.explanation import NearMiss, near_misses
+from vultus.detect.search import Candidates, Search, sigmoid
 from vultus.geometry.boxes import Floats, moved, nms, squared
 from vultus.interfaces import Session
 from vultus.types import Detections, FloatArray
@@ -201,15 +204,23 @@ def refine(windows: Windows) -> Floats:
 
 def decide(windows: Windows) -> Detections:
     """Stage 3: the faces among what O-Net takes for faces."""
-    boxes = moved_by_pixels(windows)
-    kept = nms(pixel_edges(boxes), windows.margins, max_iou=MAX_IOU, overlap="minimum")
-    corners, sides = pixel_edges(windows.boxes)[kept, None, :2], pixel_counts(windows.boxes)[kept, None]
-    landmarks = windows.landmarks[kept].reshape(-1, 2, 5).transpose(0, 2, 1)  # (K, 5, 2)
-    return Detections(
-        boxes=boxes[kept].astype(np.float32),
-        scores=(1 / (1 + np.exp(-windows.margins[kept]))).astype(np.float32),
-        landmarks=(landmarks * sides + corners).astype(np.float32),
-    )
+    seen = candidates(windows)
+    faces = seen.at(nms(pixel_edges(seen.boxes), windows.margins, max_iou=MAX_IOU, overlap="minimum"))
+    return Detections(*(part.astype(np.float32) for part in faces))
+
+
+def candidates(windows: Windows) -> Candidates:
+    """What O-Net makes of the windows, before the last suppression."""
+    corners, sides = pixel_edges(windows.boxes)[:, None, :2], pixel_counts(windows.boxes)[:, None]
+    landmarks = windows.landmarks.reshape(-1, 2, 5).transpose(0, 2, 1)  # (N, 5, 2)
+    return Candidates(moved_by_pixels(windows), sigmoid(windows.margins), landmarks * sides + corners)
+
+
+def nearly_decided(windows: Windows, search: Search) -> tuple[NearMiss, ...]:
+    """What O-Net saw that is not among the faces, given windows of lower scores too."""
+    seen = candidates(windows)
+    told = near_misses(seen._replace(boxes=pixel_edges(seen.boxes)), search)
+    return tuple(replace(miss, box=miss.box + FIRST_PIXEL) for miss in told)
 
 
 def moved_by_pixels(windows: Windows) -> Floats:

@@ -14,17 +14,22 @@ Deng, Guo, Ververas, Kotsia, Zafeiriou: RetinaFace. CVPR 2020. https://arxiv.org
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import Unpack
+from pathlib import Path
+from typing import Final, Self, Unpack
 
 import numpy as np
 
 from vultus.detect.explanation import FLOOR, Explained
-from vultus.detect.search import Candidates, Search, SearchOptions
-from vultus.detect.single_shot import Look, explain, find, logit, sigmoid
+from vultus.detect.loading import open_weights
+from vultus.detect.search import Candidates, Search, SearchOptions, logit, sigmoid
+from vultus.detect.single_shot import Look, explain, find
 from vultus.geometry.anchors import decode_boxes, decode_landmarks, square_anchors
 from vultus.interfaces import Session
+from vultus.runtime.onnx import CPU
 from vultus.types import Detections, FloatArray, Image
 from vultus.weights.description import Preprocessing, RetinaFaceDecoding
+
+DEFAULT_WEIGHTS: Final = "retinaface-mobilenet0.25"
 
 
 class RetinaFaceDetector:
@@ -51,6 +56,33 @@ class RetinaFaceDetector:
     ) -> None:
         self.search = Search(**options)
         self._look = Look(session, preprocessing, partial(decode, decoding=decoding))
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path = DEFAULT_WEIGHTS,
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] = (CPU,),
+        **options: Unpack[SearchOptions],
+    ) -> Self:
+        """The detector on ONNX Runtime.
+
+        Args:
+            weights: a name in the catalogue, or an ONNX file that Vultus exported; by default the public
+                mobilenet0.25, which comes with the package.
+            threads: threads inside one call of the network; None leaves it to ONNX Runtime.
+            providers: execution providers in order of preference.
+            options: as for the class.
+
+        Raises:
+            WeightsError: the weights are unknown, missing, another architecture's, or say too little.
+            ChecksumError: a file of the catalogue is damaged.
+            DeviceError: a provider does not run here.
+            InputError: an option is out of its range.
+        """
+        opened = open_weights(weights, RetinaFaceDecoding, threads=threads, providers=providers)
+        return cls(opened.session, preprocessing=opened.preprocessing, decoding=opened.decoding, **options)
 
     def detect(self, image: Image) -> Detections:
         """The faces of one (H, W, 3) RGB image, best score first.

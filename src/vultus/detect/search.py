@@ -1,8 +1,9 @@
 """What a detector is asked for, what its network proposes, and which proposals are the faces."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,3 +110,13 @@ def choose(candidates: Candidates, search: Search) -> Indices:
 def sizes_px(boxes: Floats) -> Floats:
     """(N,) the shorter side of each box."""
     return np.asarray((boxes[:, 2:] - boxes[:, :2]).min(axis=1))
+
+
+def logit(score: float) -> float:
+    """The number whose sigmoid the score is."""
+    return math.log(score / (1 - score))
+
+
+def sigmoid(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-x)), without overflow."""
+    return np.asarray(np.exp(-np.logaddexp(0, -logits.astype(np.float64))))

@@ -1,28 +1,32 @@
 """Faces from one look at the whole image: what RetinaFace and YOLOv5-Face have in common.
 
-look     fit the images into the network's input, run those of one input size together, decode what
-reaches `min_score`: filtered by logits first, so that only a few anchors are decoded at all
-close up the same at `CLOSE_UP_PX`, if wanted: anchors end at about 500 px, so a face that fills a large
-photo is found only once the photo is small
-choose   one non-maximum suppression over both, then `min_face_px` and `max_faces`
+1. *Look*: fit the images into the network's input, run those of one input size together, and decode what
+   reaches `min_score`. Scores are compared as logits before anything is decoded: few anchors reach it.
+2. *Close up*: anchors end at about 500 px, so a face that fills a large photo is found only once the photo is
+   small. Where the input was large, the network looks again at `CLOSE_UP_PX`. What the first look took for
+   faces inside such a face (an eye, a mouth) goes.
+3. *Choose*: one non-maximum suppression over both, then `min_face_px` and `max_faces`.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vultus.detect.explanation import Explained, checked_floor, near_misses
 from vultus.detect.fitting import Fit, fit, network_input
-from vultus.detect.search import Candidates, Search, best, choose, joined
+from vultus.detect.search import Candidates, Search, best, choose, joined, sizes_px
+from vultus.geometry.boxes import overlaps
 from vultus.interfaces import Session
 from vultus.types import Detections, FloatArray, Image, checked_image
 from vultus.weights.description import Preprocessing
 
-CLOSE_UP_PX: Final = 256
+CLOSE_UP_PX: Final = 320
+ENOUGH_PX: Final = 640  # an input whose longer side is at most this needs no close-up: anchors reach that far
+CLOSE_UP_MIN_PX: Final = 400  # in pixels of the first input; smaller faces are better seen there
+CLOSE_UP_MAX_SHARE: Final = 0.7  # of a lesser box, that may lie inside a face found in the close-up
 MAX_CANDIDATES: Final = 5000  # the best ones per image and look; as in the published evaluations
 PIXELS_PER_RUN: Final = 2_000_000  # of the network's input: bounds the memory of a long batch
 
@@ -104,11 +108,20 @@ def look_at(images: Sequence[Image], look: Look, search: Search) -> list[Candida
     found = look.at(images, longest_px=search.longest_px, min_score=search.min_score)
     if not search.close_up:
         return found
-    far = [i for i, image in enumerate(images) if (search.longest_px or max(image.shape)) > CLOSE_UP_PX]
-    near = look.at([images[i] for i in far], longest_px=CLOSE_UP_PX, min_score=search.min_score)
-    for i, close in zip(far, near, strict=True):
-        found[i] = joined([found[i], close])
+    inputs_px = [search.longest_px or max(image.shape) for image in images]
+    large = [i for i, input_px in enumerate(inputs_px) if input_px > ENOUGH_PX]
+    seen = look.at([images[i] for i in large], longest_px=CLOSE_UP_PX, min_score=search.min_score)
+    for i, close_up in zip(large, seen, strict=True):
+        least_px = CLOSE_UP_MIN_PX * max(images[i].shape) / inputs_px[i]  # in pixels of the image
+        found[i] = merged(found[i], close_up.at(sizes_px(close_up.boxes) >= least_px))
     return found
+
+
+def merged(first: Candidates, close_up: Candidates) -> Candidates:
+    """Both, without what lies inside a better face of the close-up."""
+    shares = overlaps(first.boxes, close_up.boxes, overlap="minimum")  # (F, C)
+    is_part = (shares > CLOSE_UP_MAX_SHARE) & (close_up.scores > first.scores[:, None])
+    return joined([first.at(~np.asarray(is_part.any(axis=1))), close_up])
 
 
 def groups(sizes_hw: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
@@ -123,13 +136,3 @@ def to_image(candidates: Candidates, how: Fit) -> Candidates:
     """The same in pixels of the image that was fitted."""
     boxes = how.to_image(candidates.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
     return Candidates(boxes, candidates.scores, how.to_image(candidates.landmarks))
-
-
-def logit(score: float) -> float:
-    """The number whose sigmoid the score is."""
-    return math.log(score / (1 - score))
-
-
-def sigmoid(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """1 / (1 + exp(-x)), without overflow."""
-    return np.asarray(np.exp(-np.logaddexp(0, -logits.astype(np.float64))))

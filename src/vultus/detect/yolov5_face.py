@@ -18,14 +18,18 @@ Qi, Tan, Yao, Liu: YOLO5Face: Why reinventing a face detector. ECCVW 2022. https
 """
 
 from collections.abc import Sequence
-from typing import Final, Unpack
+from pathlib import Path
+from typing import Final, Self, Unpack
 
 import numpy as np
 
 from vultus.detect.explanation import FLOOR, Explained
-from vultus.detect.search import Candidates, Search, SearchOptions, joined
-from vultus.detect.single_shot import Look, explain, find, logit, sigmoid
+from vultus.detect.loading import open_weights, weights_names
+from vultus.detect.search import Candidates, Search, SearchOptions, joined, logit, sigmoid
+from vultus.detect.single_shot import Look, explain, find
+from vultus.errors import WeightsError
 from vultus.interfaces import Session
+from vultus.runtime.onnx import CPU
 from vultus.types import Detections, FloatArray, Image
 from vultus.weights.description import Preprocessing, Yolov5FaceDecoding
 
@@ -64,6 +68,39 @@ class Yolov5FaceDetector:
             multiple=decoding.strides[-1],
             pad_value=decoding.pad_value,
         )
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path | None = None,
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] = (CPU,),
+        **options: Unpack[SearchOptions],
+    ) -> Self:
+        """The detector on ONNX Runtime.
+
+        Args:
+            weights: a name in the catalogue, or an ONNX file: one that the catalogue knows by its SHA-256, or
+                one that Vultus exported. None come with the package: the public ones are GPL-3.0.
+            threads: threads inside one call of the network; None leaves it to ONNX Runtime.
+            providers: execution providers in order of preference.
+            options: as for the class.
+
+        Raises:
+            WeightsError: the weights are unknown, missing, another architecture's, or say too little.
+            ChecksumError: a file of the catalogue is damaged.
+            DeviceError: a provider does not run here.
+            InputError: an option is out of its range.
+        """
+        if weights is None:
+            names = ", ".join(weights_names(Yolov5FaceDecoding))
+            raise WeightsError(
+                f"no weights come with yolov5_face, because the public ones are GPL-3.0: say which you want. "
+                f"There are {names}; or an ONNX file that vultus.export.yolov5_face made"
+            )
+        opened = open_weights(weights, Yolov5FaceDecoding, threads=threads, providers=providers)
+        return cls(opened.session, preprocessing=opened.preprocessing, decoding=opened.decoding, **options)
 
     def detect(self, image: Image) -> Detections:
         """The faces of one (H, W, 3) RGB image, best score first.

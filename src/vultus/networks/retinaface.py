@@ -22,22 +22,22 @@ Najibi, Samangouei, Chellappa, Davis: SSH. ICCV 2017. https://arxiv.org/abs/1708
 Lin et al.: Feature pyramid networks. CVPR 2017. https://arxiv.org/abs/1612.03144
 """
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vultus.errors import InputError, ShapeError, WeightsError
+from vultus.errors import InputError, ShapeError
 from vultus.geometry.anchors import RETINAFACE_MIN_SIZES
 from vultus.networks.blocks import Activation, conv_bn_act, init_he_normal
 from vultus.networks.mobilenet_v1 import MobileNetV1
 from vultus.networks.resnet import ResNet
+from vultus.networks.state import load_state
 from vultus.networks.variant import Published, Variant
 
 Trunk: TypeAlias = MobileNetV1 | ResNet
@@ -94,6 +94,20 @@ CONFIGS: dict[str, RetinaFaceConfig] = {
     "resnet34": RetinaFaceConfig("resnet34", 128, "relu"),
     "resnet50": RetinaFaceConfig("resnet50", 256, "relu"),
 }
+
+
+class Features(NamedTuple):
+    """The maps of a RetinaFace at strides 8, 16, 32: (N, C, ceil(H / stride), ceil(W / stride)) each.
+
+    Attributes:
+        trunk: C3, C4, C5.
+        pyramid: P3, P4, P5.
+        contexts: what the heads see.
+    """
+
+    trunk: tuple[Tensor, ...]
+    pyramid: tuple[Tensor, ...]
+    contexts: tuple[Tensor, ...]
 
 
 class FeaturePyramid(nn.Module):
@@ -202,8 +216,18 @@ class RetinaFaceNet(nn.Module):
         Returns:
             (N, A, 2) class logits, background first; (N, A, 4) box deltas; (N, A, 10) landmark deltas.
         """
-        pyramid = self.fpn(*self.body.pyramid(images))
+        return self.answer(self.features(images))
+
+    def features(self, images: Tensor) -> Features:
+        """The maps on the way, of (N, 3, H, W) images as `prepare` makes them."""
+        trunk = self.body.pyramid(images)
+        pyramid = self.fpn(*trunk)
         contexts = [ssh(level) for ssh, level in zip((self.ssh1, self.ssh2, self.ssh3), pyramid, strict=True)]
+        return Features(tuple(trunk), pyramid, tuple(contexts))
+
+    def answer(self, features: Features) -> tuple[Tensor, Tensor, Tensor]:
+        """The raw outputs that follow from the maps; as `forward`."""
+        contexts = features.contexts
         class_logits, box_deltas, landmark_deltas = (
             torch.cat([head(context) for head, context in zip(heads, contexts, strict=True)], dim=1)
             for heads in (self.ClassHead, self.BboxHead, self.LandmarkHead)
@@ -231,14 +255,7 @@ def load_retinaface(path: Path, config: RetinaFaceConfig | None = None) -> Retin
         WeightsError: not readable, or not the weights of a network of this configuration.
     """
     network = RetinaFaceNet(config)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
-    except (OSError, EOFError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            f"{path} must hold the state dict of a RetinaFace with {network.config}; {error}"
-        ) from error
-    return network.eval()
+    return load_state(network, path, what=f"a RetinaFace with {network.config}")
 
 
 def _variant(backbone: str, published: Published | None = None) -> Variant:

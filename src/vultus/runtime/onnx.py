@@ -42,11 +42,13 @@ class OnnxSession:
         providers: execution providers in order of preference. All of them must load, and the first must be
             given at least one node of the graph to run.
         threads: threads inside one call; None leaves it to ONNX Runtime (one per physical core).
-        max_batch: a longer batch is run in pieces of at most this many rows; None runs it whole.
+        max_batch: a longer batch is run in pieces of at most this many rows; None runs it whole. A graph that
+            takes one row only is run row by row.
 
     Attributes:
         node_counts: how many nodes of the graph each execution provider runs.
         input_shape: lengths of the input's axes; a free axis has a name, or None.
+        metadata: what the graph says about itself.
 
     Raises:
         DeviceError: a provider is not installed, its libraries do not load on this machine, or it can run
@@ -79,9 +81,10 @@ class OnnxSession:
                 "If they are weights, vultus.runtime.graph.repair_graph removes them from the inputs."
             )
         self._input_name: str = inputs[0].name
-        self._max_batch = max_batch
         self._first_provider = providers[0]
         self.input_shape: OnnxShape = tuple(inputs[0].shape)
+        self._max_batch = 1 if self.input_shape[:1] == (1,) else max_batch
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def run(self, batch: FloatArray) -> list[FloatArray]:
         """The network's outputs for (N, ...) inputs, in the order of the graph's output list.

@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 NOT_STATED: Final = "not stated"
 
+Interpolation: TypeAlias = Literal["bilinear", "area"]
 Task: TypeAlias = Literal["detection", "recognition", "liveness"]
 
 
@@ -132,7 +133,7 @@ class Preprocessing:
         mean: subtracted per channel, in the order of `channels`, from values 0..255.
         std: then divided by, per channel.
         layout: order of the axes of the input batch.
-        interpolation: how images are resized or crops warped.
+        interpolation: how images are resized or crops warped; "area" averages where an image is reduced.
         alignment: how a face is cut; None for detectors, which see whole images.
         flip: "sum" adds the embedding of the mirrored crop before normalisation.
         normalisation: "l2" scales the output to length 1.
@@ -143,7 +144,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    interpolation: Literal["bilinear", "area"] = "bilinear"
+    interpolation: Interpolation = "bilinear"
     alignment: Alignment | None = None
     flip: Literal["none", "sum"] = "none"
     normalisation: Literal["l2", "none"] = "none"

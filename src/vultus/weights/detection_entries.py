@@ -33,8 +33,12 @@ _YUNET_PAPER: Final = (
 )
 
 # The classic RetinaFace preprocessing: whole images of any size, BGR minus the ImageNet mean.
-_BGR_MINUS_MEAN: Final = Preprocessing(channels="BGR", mean=(104.0, 117.0, 123.0))
-_LETTERBOX_640: Final = Preprocessing(size_hw=(640, 640), channels="RGB", std=(255.0, 255.0, 255.0))
+_BGR_MINUS_MEAN: Final = Preprocessing(channels="BGR", mean=(104.0, 117.0, 123.0), interpolation="area")
+_LETTERBOX_640: Final = Preprocessing(
+    size_hw=(640, 640), channels="RGB", std=(255.0, 255.0, 255.0), interpolation="area"
+)
+# What the published ONNX files of RetinaFace answer; Vultus' own exports end at the logits.
+_PUBLISHED_ONNX: Final = "boxes_probabilities_landmarks"
 _MTCNN_PREPROCESSING: Final = Preprocessing(
     channels="RGB", mean=(127.5, 127.5, 127.5), std=(128.0, 128.0, 128.0), interpolation="area"
 )
@@ -130,6 +134,28 @@ ENTRIES: Final = (
     WeightsEntry(
         name="retinaface-mobilenet0.25",
         task="detection",
+        architecture="RetinaFace, MobileNetV1 x 0.25, ONNX",
+        files=(
+            WeightsFile(
+                "retinaface_mobilenet0.25.onnx",
+                ShippedFile("files/retinaface_mobilenet0.25.onnx"),
+                sha256="f97694da40910337e729be90d05d792ce16ee3ed301c0f5e242b55e2616e7e2e",
+                n_bytes=1_719_803,
+            ),
+        ),
+        preprocessing=_BGR_MINUS_MEAN,
+        decoding=RetinaFaceDecoding(activation="leaky_relu_0.1"),
+        licence=_WIDER_NC,
+        paper=_RETINAFACE_PAPER,
+        metrics=_wider(90.70, 88.16, 73.82, scale="original size"),
+        notes=(
+            "converted from retinaface-mobilenet0.25-pth: the same numbers in another container",
+            "the publisher states MIT; the data set's own terms are for research",
+        ),
+    ),
+    WeightsEntry(
+        name="retinaface-mobilenet0.25-pth",
+        task="detection",
         architecture="RetinaFace, MobileNetV1 x 0.25, PyTorch",
         files=(
             WeightsFile(
@@ -146,6 +172,7 @@ ENTRIES: Final = (
         licence=_WIDER_NC,
         paper=_RETINAFACE_PAPER,
         metrics=_wider(90.70, 88.16, 73.82, scale="original size"),
+        notes=("for training and export; to detect, use retinaface-mobilenet0.25",),
     ),
     WeightsEntry(
         name="retinaface-mobilenet0.25-onnx",
@@ -160,7 +187,7 @@ ENTRIES: Final = (
             ),
         ),
         preprocessing=_BGR_MINUS_MEAN,
-        decoding=RetinaFaceDecoding(activation="leaky_relu_0.1"),
+        decoding=RetinaFaceDecoding(activation="leaky_relu_0.1", outputs=_PUBLISHED_ONNX),
         licence=_WIDER_NC,
         paper=_RETINAFACE_PAPER,
         metrics=_wider(90.70, 88.12, 73.82, scale="original size"),
@@ -178,7 +205,7 @@ ENTRIES: Final = (
             ),
         ),
         preprocessing=_BGR_MINUS_MEAN,
-        decoding=RetinaFaceDecoding(activation="relu"),
+        decoding=RetinaFaceDecoding(activation="relu", outputs=_PUBLISHED_ONNX),
         licence=_WIDER_NC,
         paper=_RETINAFACE_PAPER,
         metrics=_wider(95.07, 93.48, 84.40, scale="original size"),
@@ -195,7 +222,7 @@ ENTRIES: Final = (
             ),
         ),
         preprocessing=_BGR_MINUS_MEAN,
-        decoding=RetinaFaceDecoding(activation="relu"),
+        decoding=RetinaFaceDecoding(activation="relu", outputs=_PUBLISHED_ONNX),
         licence=_WIDER_NC,
         paper=_RETINAFACE_PAPER,
     ),
@@ -231,7 +258,7 @@ ENTRIES: Final = (
             ),
         ),
         preprocessing=_LETTERBOX_640,
-        decoding=Yolov5FaceDecoding(),
+        decoding=Yolov5FaceDecoding(outputs="rows"),
         licence=_GPL,
         paper=_YOLO_PAPER,
         metrics=_wider(93.61, 91.52, 80.53, scale="long side 640"),
@@ -249,7 +276,7 @@ ENTRIES: Final = (
             ),
         ),
         preprocessing=_LETTERBOX_640,
-        decoding=Yolov5FaceDecoding(),
+        decoding=Yolov5FaceDecoding(outputs="rows"),
         licence=_GPL,
         paper=_YOLO_PAPER,
         metrics=_wider(94.33, 92.61, 83.15, scale="long side 640"),
