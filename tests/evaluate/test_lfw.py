@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vultus.errors import ShapeError
 from vultus.evaluate import EmbeddedImages, Pairs, evaluate_pairs
@@ -12,6 +13,11 @@ def unit(*degrees: float) -> Embeddings:
     """Unit vectors at these angles: the similarity of two is the cosine of the difference."""
     radians = np.deg2rad(degrees)
     return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+def embedded_images(embeddings: Embeddings, *, face_count: NDArray[np.intp]) -> EmbeddedImages:
+    nowhere = np.full((len(embeddings), 5, 2), np.nan, dtype=np.float32)
+    return EmbeddedImages(embeddings, face_count > 0, face_count, nowhere)
 
 
 def four_pairs() -> Pairs:
@@ -26,7 +32,7 @@ def four_pairs() -> Pairs:
 
 
 def test_separated_people_are_told_apart() -> None:
-    embedded = EmbeddedImages(unit(0, 10, 90, 200, 215, 310), np.ones(6, bool), np.array([1, 1, 1, 2, 1, 1]))
+    embedded = embedded_images(unit(0, 10, 90, 200, 215, 310), face_count=np.array([1, 1, 1, 2, 1, 1]))
     result = evaluate_pairs(four_pairs(), embedded)
     assert result.verification.accuracy == 1.0
     assert result.verification.equal_error.rate == 0.0
@@ -40,7 +46,7 @@ def test_separated_people_are_told_apart() -> None:
 def test_a_missed_face_costs_its_genuine_pair_and_every_pair_stays() -> None:
     has_face = np.array([True, False, True, True, True, True])
     embeddings = unit(0, 10, 90, 200, 215, 310) * has_face[:, None]
-    embedded = EmbeddedImages(embeddings, has_face, has_face.astype(np.intp))
+    embedded = embedded_images(embeddings, face_count=has_face.astype(np.intp))
     result = evaluate_pairs(four_pairs(), embedded)
     assert result.without_face == ("a2",)
     assert result.n_pairs_without_face == 2  # the genuine pair a1-a2 and the impostor pair a2-b1
@@ -51,6 +57,6 @@ def test_a_missed_face_costs_its_genuine_pair_and_every_pair_stays() -> None:
 
 
 def test_embeddings_of_other_images_are_refused() -> None:
-    embedded = EmbeddedImages(unit(0, 10), np.ones(2, bool), np.ones(2, np.intp))
+    embedded = embedded_images(unit(0, 10), face_count=np.ones(2, np.intp))
     with pytest.raises(ShapeError, match="expected 6 embedded images, got 2"):
         evaluate_pairs(four_pairs(), embedded)

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,14 +15,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
+from vultus.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from vultus.evaluate.figures import Pictures
     from vultus.evaluate.report import Report
 
 ReportFolder = Annotated[
     Path | None,
     typer.Option(
-        "--report", metavar="DIR", help="Write report.json and report.md there.", show_default=False
+        "--report",
+        metavar="DIR",
+        help="Write report.json, report.md and the plots there.",
+        show_default=False,
     ),
 ]
 
@@ -36,10 +41,12 @@ def counted(what: str, *, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.advance(task, count)
 
 
-def present(report: Report, folder: Path | None, *, as_json: bool) -> None:
-    """Print the report, as a table or JSON, and write it into `folder` if one is given."""
+def present(report: Report, folder: Path | None, *, as_json: bool, pictures: Pictures | None = None) -> None:
+    """Print the report, as a table or JSON, and write it into `folder` if one is given, with its pictures."""
     if folder is not None:
-        for path in report.write(folder):
+        drawn = _drawn(pictures or {}, folder)
+        report = replace(report, pictures=(*report.pictures, *(path.name for path in drawn)))
+        for path in (*report.write(folder), *drawn):
             stderr.print(f"wrote {path}", highlight=False, markup=False)
     if as_json:
         print_json(asdict(report))
@@ -47,6 +54,16 @@ def present(report: Report, folder: Path | None, *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = [{"what": name, "value": value} for name, value in report.figures.items()]
     rows += [{"what": name, "value": value} for name, value in report.setting.items()]
     print_table(rows, columns={"what": "what", "value": "measured"}, title=report.title)
+
+
+def _drawn(pictures: Pictures, folder: Path) -> tuple[Path, ...]:
+    from vultus.evaluate.figures import save_pictures
+
+    try:
+        return save_pictures(pictures, folder)
+    except MissingExtraError as error:
+        stderr.print(f"no pictures: {error}", highlight=False, markup=False)
+        return ()
 
 
 def command_line() -> str:

@@ -34,7 +34,8 @@ from vultus.evaluate.people import (
     rates_at_fmr,
 )
 from vultus.evaluate.precision_recall import PrecisionRecall
-from vultus.evaluate.report import Provenance, Report
+from vultus.evaluate.provenance import Provenance
+from vultus.evaluate.report import Report, read_report
 from vultus.evaluate.scaled_detector import ScaledDetector
 from vultus.evaluate.verification import (
     Fold,
@@ -105,6 +106,7 @@ __all__ = [
     "read_pack",
     "read_pair_set",
     "read_pairs",
+    "read_report",
     "read_widerface_predictions",
     "read_widerface_truth",
     "roc",

@@ -13,6 +13,7 @@ impostors and an FMR of f one expects n f false matches, and below about ten of 
 chance.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -151,25 +152,30 @@ def threshold_at_fmr(impostor: ArrayLike, *, fmr: float) -> float:
     return float(np.nextafter(highest_rejected, np.inf))
 
 
-def carried_rates(n_impostors: int) -> tuple[float, ...]:
-    """Those of the usual false match rates, 1e-2, 1e-3 and 1e-4, that this many impostor pairs can show."""
-    return tuple(rate for rate in USUAL_RATES if n_impostors >= _needed_impostors(rate))
+def carried_rates(n_impostors: int, *, rates: Sequence[float] = USUAL_RATES) -> tuple[float, ...]:
+    """Those of the rates, by default 1e-2, 1e-3 and 1e-4, that this many impostor pairs can show."""
+    return tuple(rate for rate in rates if n_impostors >= _needed_impostors(rate))
 
 
-def check_carries(n_impostors: int, *, fmr: float) -> None:
+def check_carries(n_impostors: int, *, fmr: float, what: str = "impostor pairs") -> None:
     """Refuse to speak of a false match rate that this many impostor pairs cannot show.
+
+    Args:
+        n_impostors: how many there are.
+        fmr: the rate that is asked for.
+        what: they are; in identification, probes of people who are not enrolled.
 
     Raises:
         InputError: `fmr` outside (0, 1), or fewer than 10 / fmr impostors.
     """
     if not 0 < fmr < 1:
-        raise InputError(f"a false match rate must lie in (0, 1), got {fmr}")
+        raise InputError(f"a rate of false matches must lie in (0, 1), got {fmr}")
     needed = _needed_impostors(fmr)
     if n_impostors < needed:
         raise InputError(
-            f"{n_impostors:,} impostor pairs cannot show a false match rate of {fmr:g}: that takes at least "
-            f"{needed:,} (ten expected false matches). Ask for {MIN_FALSE_MATCHES / n_impostors:.2g} or "
-            "more, or bring more pairs."
+            f"{n_impostors:,} {what} cannot show a false match rate of {fmr:g}: that takes at least "
+            f"{needed:,} (ten expected false matches). Ask for {MIN_FALSE_MATCHES / max(n_impostors, 1):.2g} "
+            "or more, or bring more of them."
         )
 
 

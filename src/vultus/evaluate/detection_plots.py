@@ -2,14 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from vultus.errors import MissingExtraError
 from vultus.evaluate.detection_ap import WiderResult
 from vultus.evaluate.detection_breakdown import Part
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from vultus.evaluate.figures import DPI, new_figure
 
 
 def plot_curves(result: WiderResult, path: Path, *, title: str) -> None:
@@ -18,7 +14,7 @@ def plot_curves(result: WiderResult, path: Path, *, title: str) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure = _new_figure(title, width=6.4, height=4.8)
+    figure = new_figure(title, width=6.4, height=4.8)
     axes = figure.add_subplot(xlabel="recall", ylabel="precision", xlim=(0, 1.005), ylim=(0, 1.005))
     for name, curve in result.curves.items():
         if curve.n_faces:
@@ -26,7 +22,7 @@ def plot_curves(result: WiderResult, path: Path, *, title: str) -> None:
             axes.plot(curve.recall, curve.precision, label=label)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
-    figure.savefig(path, format="png", dpi=120)
+    figure.savefig(path, format="png", dpi=DPI)
 
 
 def plot_parts(parts: Sequence[Part], path: Path, *, title: str) -> None:
@@ -35,7 +31,7 @@ def plot_parts(parts: Sequence[Part], path: Path, *, title: str) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure = _new_figure(title, width=7.5, height=1.5 + 0.3 * len(parts))
+    figure = new_figure(title, width=7.5, height=1.5 + 0.3 * len(parts))
     axes = figure.add_subplot(xlim=(0, 1.005))
     rows = range(len(parts))
     axes.barh(rows, [part.recall for part in parts], height=0.8, color="#9ecae1", label="recall")
@@ -44,15 +40,4 @@ def plot_parts(parts: Sequence[Part], path: Path, *, title: str) -> None:
     axes.set_ylim(len(parts) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    figure.savefig(path, format="png", dpi=120)
-
-
-def _new_figure(title: str, *, width: float, height: float) -> "Figure":
-    """A figure of its own: without pyplot there is no window and no state."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("drawing curves needs matplotlib: pip install 'vultus[evaluate]'") from error
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(title)
-    return figure
+    figure.savefig(path, format="png", dpi=DPI)

@@ -3,6 +3,8 @@
 Detection belongs to what is measured: an image in which no face is found, or none that can be aligned, has
 no embedding, and every pair with it is scored as a non-match and counted, never left out. Where several
 faces are found the set's convention decides whose image it is: in LFW the person is the one in the middle.
+
+Sets that are published as aligned crops leave detection out; a figure measured so says so.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,15 +14,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus.errors import InputError
+from vultus.errors import InputError, ShapeError
 from vultus.image import load_image
 from vultus.interfaces import Detector, Embedder
 from vultus.pipeline import choose_face, embed_faces
-from vultus.types import Detections, Embeddings, FaceChoice, Image
+from vultus.types import Detections, Embeddings, FaceChoice, FloatArray, Image
 
 BATCH = 16  # images in memory at once
 
 Progress = Callable[[int], None]  # told how many images were just finished
+Change = Callable[[int, Image], Image]  # number of the image, the image -> what is measured in its place
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -31,17 +34,33 @@ class EmbeddedImages:
         embeddings: (M, D) float32, unit rows; a row of zeros where there is no usable face.
         has_face: (M,) bool: a face was found and could be aligned.
         face_count: (M,) how many faces were found in each image.
+        landmarks: (M, 5, 2) of the face that was embedded, x y in pixels of the image; NaN where there is
+            none, and for crops, in which nothing was searched for.
     """
 
     embeddings: Embeddings
     has_face: NDArray[np.bool_]
     face_count: NDArray[np.intp]
+    landmarks: FloatArray
 
     def similarities(self, left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.float64]:
         """(N,) the cosine of image `left[i]` and image `right[i]`; -1 where one of them shows no face."""
-        pairs = (self.embeddings[left].astype(np.float64), self.embeddings[right].astype(np.float64))
-        cosines = np.einsum("nd,nd->n", *pairs)
-        return np.where(self.has_face[left] & self.has_face[right], cosines, -1.0)
+        return paired_similarities((self, left), (self, right))
+
+
+def paired_similarities(
+    left: tuple[EmbeddedImages, NDArray[np.intp]], right: tuple[EmbeddedImages, NDArray[np.intp]]
+) -> NDArray[np.float64]:
+    """(N,) the cosine of each pair; -1 where one of the two images shows no face.
+
+    Args:
+        left: images, and (N,) which of them come first.
+        right: images, and (N,) which of them come second.
+    """
+    (first, i), (second, j) = left, right
+    pairs = (first.embeddings[i].astype(np.float64), second.embeddings[j].astype(np.float64))
+    cosines = np.einsum("nd,nd->n", *pairs)
+    return np.where(first.has_face[i] & second.has_face[j], cosines, -1.0)
 
 
 def embed_images(
@@ -50,9 +69,18 @@ def embed_images(
     detector: Detector,
     embedder: Embedder,
     choice: FaceChoice = FaceChoice.CENTRAL,
+    change: Change | None = None,
     on_progress: Progress | None = None,
 ) -> EmbeddedImages:
     """Detect, align and embed one face of each image.
+
+    Args:
+        paths: the images.
+        detector: finds the faces.
+        embedder: cuts and embeds them.
+        choice: whose image it is where several faces are found.
+        change: what is done to each image before its face is searched for.
+        on_progress: told how many images were just finished.
 
     Raises:
         ImageError: a file that is no image: a test set is whole, or it is not measured.
@@ -60,33 +88,83 @@ def embed_images(
         InputError: no images, or a usable face in none of them.
     """
     rows: list[Embeddings] = []
-    has_face: list[bool] = []
+    landmarks: list[FloatArray] = []
     face_count: list[int] = []
     for start in range(0, len(paths), BATCH):
-        images = [load_image(path) for path in paths[start : start + BATCH]]
+        batch = paths[start : start + BATCH]
+        images = [load_image(path) for path in batch]
+        if change is not None:
+            images = [change(start + i, image) for i, image in enumerate(images)]
         found = detector.detect_batch(images)
         face_count.extend(len(faces) for faces in found)
         chosen = [
             _chosen(image, faces, choice, path)
-            for image, faces, path in zip(images, found, paths[start : start + BATCH], strict=True)
+            for image, faces, path in zip(images, found, batch, strict=True)
         ]
         for one in embed_faces(images, chosen, embedder=embedder):
-            has_face.append(bool(one.usable.any()))
             rows.append(one.embeddings[one.usable])
+            landmarks.append(one.faces.landmarks[one.usable])
         if on_progress is not None:
             on_progress(len(images))
-    if not any(has_face):
+    has_face = np.array([len(row) > 0 for row in rows], dtype=np.bool_)
+    if not has_face.any():
         raise InputError(
             f"no usable face was found in any of {len(paths):,} images: there is nothing to measure"
         )
-    return _placed(np.concatenate(rows), np.array(has_face), np.array(face_count, dtype=np.intp))
+    return EmbeddedImages(
+        embeddings=_placed(np.concatenate(rows), has_face, empty=0.0),
+        has_face=has_face,
+        face_count=np.array(face_count, dtype=np.intp),
+        landmarks=_placed(np.concatenate(landmarks), has_face, empty=np.nan),
+    )
+
+
+def embed_crops(
+    read: Callable[[int], Image], count: int, *, embedder: Embedder, on_progress: Progress | None = None
+) -> EmbeddedImages:
+    """Embed images that are aligned faces already: nothing is detected, so nothing can be missed.
+
+    Args:
+        read: the crop of this number, 0 .. count - 1, (S, S, 3).
+        count: how many there are.
+        embedder: whose crops they must be.
+        on_progress: told how many images were just finished.
+
+    Raises:
+        ShapeError: a crop of another size than the embedder cuts.
+        ImageError: a crop that is no image.
+        InputError: no crops.
+    """
+    if count < 1:
+        raise InputError("there are no crops: there is nothing to measure")
+    rows: list[Embeddings] = []
+    for start in range(0, count, BATCH):
+        numbers = range(start, min(start + BATCH, count))
+        rows.append(embedder.embed(_stacked([read(number) for number in numbers])))
+        if on_progress is not None:
+            on_progress(len(numbers))
+    embeddings = np.concatenate(rows)
+    return EmbeddedImages(
+        embeddings=embeddings,
+        has_face=np.ones(count, dtype=np.bool_),
+        face_count=np.ones(count, dtype=np.intp),
+        landmarks=np.full((count, 5, 2), np.nan, dtype=np.float32),
+    )
+
+
+def _stacked(crops: Sequence[Image]) -> Image:
+    sizes = sorted({crop.shape for crop in crops})
+    if len(sizes) > 1:
+        raise ShapeError(f"aligned faces are of one size, got {sizes[0]} and {sizes[-1]}")
+    return np.stack(crops)
 
 
 def _chosen(image: Image, faces: Detections, choice: FaceChoice, path: Path) -> Detections:
     return choose_face(image, faces, choice, source=str(path)) if len(faces) else faces
 
 
-def _placed(found: Embeddings, has_face: NDArray[np.bool_], face_count: NDArray[np.intp]) -> EmbeddedImages:
-    embeddings = np.zeros((len(has_face), found.shape[1]), dtype=np.float32)
-    embeddings[has_face] = found
-    return EmbeddedImages(embeddings, has_face, face_count)
+def _placed(found: FloatArray, has_face: NDArray[np.bool_], *, empty: float) -> FloatArray:
+    """The rows that were found, where their images stand; `empty` where there is none."""
+    whole = np.full((len(has_face), *found.shape[1:]), empty, dtype=np.float32)
+    whole[has_face] = found
+    return whole

@@ -1,52 +1,16 @@
 """A measurement that can be repeated: the figures with the protocol, the model's contract and the command."""
 
 import json
-import os
-import platform
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final
 
-import vultus
+from vultus.errors import InputError
+from vultus.evaluate.provenance import Provenance
 
-LIBRARIES = (
-    "numpy",
-    "opencv-python-headless",
-    "onnxruntime",
-    "onnxruntime-gpu",
-)  # those that decide the numbers
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """When, where and with what a figure was measured.
-
-    Attributes:
-        command: the command line that repeats it.
-        date: ISO 8601, UTC.
-        machine: system, processor architecture and number of CPUs.
-        versions: of Vultus, Python and the libraries that compute.
-    """
-
-    command: str
-    date: str
-    machine: str
-    versions: Mapping[str, str]
-
-    @classmethod
-    def now(cls, command: str) -> Self:
-        """This moment, on this machine."""
-        return cls(
-            command=command,
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-            machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
-            versions={"vultus": vultus.__version__, "python": platform.python_version()}
-            | _installed(LIBRARIES),
-        )
+JSON_NAME: Final = "report.json"
+MARKDOWN_NAME: Final = "report.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +41,50 @@ class Report:
 
     def to_markdown(self) -> str:
         """A page for people."""
-        measured = asdict(self.provenance)
-        versions = measured.pop("versions")
-        measured["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
-        measured["command"] = f"`{measured['command']}`"
         sections = [f"# {self.title}", self.protocol]
-        for heading, rows in (("Figures", self.figures), ("Setting", self.setting), ("Measured", measured)):
+        for heading, rows in self.tables().items():
             sections += [f"## {heading}", _table(rows)]
         sections += [f"![{picture}]({picture})" for picture in self.pictures]
         return "\n\n".join(sections) + "\n"
 
+    def tables(self) -> dict[str, Mapping[str, str]]:
+        """Heading -> names and values: figures, setting and provenance."""
+        measured = asdict(self.provenance)
+        versions = measured.pop("versions")
+        measured["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+        measured["command"] = f"`{measured['command']}`"
+        measured["commit"] = measured["commit"] or "an installed package"
+        return {"Figures": self.figures, "Setting": self.setting, "Measured": measured}
+
     def write(self, folder: Path) -> tuple[Path, Path]:
         """Write `report.json` and `report.md` into `folder`, which is made if need be; returns both paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        json_path, markdown_path = folder / "report.json", folder / "report.md"
+        json_path, markdown_path = folder / JSON_NAME, folder / MARKDOWN_NAME
         json_path.write_text(self.to_json() + "\n", encoding="utf-8")
         markdown_path.write_text(self.to_markdown(), encoding="utf-8")
         return json_path, markdown_path
 
 
-def _installed(distributions: Iterable[str]) -> dict[str, str]:
-    versions = {}
-    for name in distributions:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
+def read_report(folder: Path) -> Report:
+    """The report that `Report.write` left in a folder.
+
+    Raises:
+        InputError: there is none, or the file is no report.
+    """
+    path = folder / JSON_NAME
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        provenance = Provenance(**fields.pop("provenance"))
+        pictures = tuple(fields.pop("pictures", ()))
+        return Report(**fields, provenance=provenance, pictures=pictures)
+    except OSError as error:
+        raise InputError(
+            f"{folder} holds no report: cannot read {path}: {error.strerror}. Measure with --report {folder}"
+        ) from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InputError(f"{path} is no report of `vultus evaluate`: {error}") from error
 
 
 def _table(rows: Mapping[str, str]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+    cells = ((name, str(value).replace("|", "\\|")) for name, value in rows.items())
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in cells)])

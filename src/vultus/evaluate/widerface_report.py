@@ -12,7 +12,8 @@ from vultus.evaluate.detection_breakdown import Part, by_event, by_height
 from vultus.evaluate.detection_interval import ap_interval
 from vultus.evaluate.detection_plots import plot_curves, plot_parts
 from vultus.evaluate.intervals import Interval
-from vultus.evaluate.report import Provenance, Report
+from vultus.evaluate.provenance import Provenance
+from vultus.evaluate.report import Report
 from vultus.evaluate.widerface import DIFFICULTIES
 
 PROTOCOL: Final = (
