@@ -11,10 +11,10 @@ level whose anchors fit; CIoU for boxes, Wing loss for landmarks.
 The paper finds mosaics harmful where they make small faces: here a face that gets too small is ignored, in
 mosaics as in crops.
 
-Differs from the paper: no weights from another training; smaller squares, for they cost less; AdamW and a
-cosine instead of SGD, which from random weights learn faster. The published one is optimizer=sgd, lr=0.64,
-weight_decay=7.8e-6, momentum=0.937, batch_size=64: 0.01 and 5e-4 for a loss that is multiplied by the batch
-size. As in YOLOv5, a moving average of the weights is what is kept.
+Differs from the paper: smaller squares, for they cost less; AdamW and a cosine instead of SGD, which from
+random weights learn faster. YOLOv5's own settings are optimizer=sgd, lr=0.64, weight_decay=7.8e-6,
+momentum=0.937, batch_size=64: 0.01 and 5e-4 for a loss that it multiplies by the batch size. As there, a
+moving average of the weights is what is kept.
 
 Qi, Tan, Yao, Liu: YOLO5Face: Why reinventing a face detector. ECCVW 2022. https://arxiv.org/abs/2105.12931
 Jocher: YOLOv5. 2020. https://doi.org/10.5281/zenodo.3908559
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from vultus.detect.yolov5_face import Yolov5FaceDetector
 from vultus.errors import InputError
+from vultus.export.yolov5_face import description_of
 from vultus.interfaces import Session
 from vultus.networks.torch_session import TorchSession
 from vultus.networks.yolov5_face import CONFIGS, VALUES_PER_ANCHOR, YOLOv5FaceConfig, YOLOv5FaceNet
@@ -51,7 +52,6 @@ from vultus.training.run import open_run
 from vultus.training.samples import Draw, chance_of, chance_of_batch, shuffled
 from vultus.training.settings import Optimizer, Precision, TrainSettings
 from vultus.training.trainer import Validation, fit
-from vultus.weights.description import Preprocessing, Yolov5FaceDecoding
 
 Batch = tuple[Tensor, list[LevelTargets]]
 
@@ -216,10 +216,11 @@ def train(recipe: YOLOv5FaceRecipe, folder: Path) -> Mapping[str, float]:
 
 def detector_of(session: Session, config: YOLOv5FaceConfig, *, longest_px: int | None) -> Yolov5FaceDetector:
     """The detector that ships, around a network in training."""
+    preprocessing, decoding = description_of(config)
     return Yolov5FaceDetector(
         session,
-        preprocessing=Preprocessing(std=(255.0, 255.0, 255.0)),
-        decoding=Yolov5FaceDecoding(strides=config.strides, anchors_wh=config.anchors),
+        preprocessing=preprocessing,
+        decoding=decoding,
         longest_px=longest_px,
         min_score=MIN_SCORE,
     )
