@@ -19,7 +19,7 @@ https://arxiv.org/abs/1503.03832
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Literal, NamedTuple, Protocol, TypeAlias, get_args
+from typing import Literal, NamedTuple, Protocol, TypeAlias, get_args, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -75,6 +75,7 @@ class FaceNet(nn.Module):
         return Feature.of(self.last_bn(widen(self.bottleneck(pooled))))
 
 
+@runtime_checkable
 class FeatureNetwork(Protocol):
     """What a classifier needs of an embedding network; `FaceNet` and `InceptionResNetV1` keep it."""
 
@@ -140,10 +141,17 @@ def _trunk(backbone: Backbone, width: float) -> tuple[nn.Module, int]:
 
 
 VARIANTS: Mapping[str, Variant] = {
-    "facenet-mobilenet-v1": Variant(FaceNet, (160, 160), embedding_size=128),
-    "facenet-mobilenet-v1-x0.5": Variant(partial(FaceNet, width=0.5), (160, 160), embedding_size=128),
-    "facenet-mobilenet-v1-x0.25": Variant(partial(FaceNet, width=0.25), (160, 160), embedding_size=128),
+    "facenet-mobilenet-v1": Variant(FaceNet, (160, 160), embedding_size=128, pixel_std=128.0),
+    "facenet-mobilenet-v1-x0.5": Variant(
+        partial(FaceNet, width=0.5), (160, 160), embedding_size=128, pixel_std=128.0
+    ),
+    "facenet-mobilenet-v1-x0.25": Variant(
+        partial(FaceNet, width=0.25), (160, 160), embedding_size=128, pixel_std=128.0
+    ),
     "facenet-inception-resnet-v1": Variant(
-        partial(FaceNet, "inception-resnet-v1", embedding_size=512), (160, 160), embedding_size=512
+        partial(FaceNet, "inception-resnet-v1", embedding_size=512),
+        (160, 160),
+        embedding_size=512,
+        pixel_std=128.0,
     ),
 }

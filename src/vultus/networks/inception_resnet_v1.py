@@ -292,6 +292,7 @@ VARIANTS: Mapping[str, Variant] = {
         build=InceptionResNetV1,
         size_hw=(160, 160),
         embedding_size=512,
+        pixel_std=128.0,
         published=Published(
             params_m=23.469,
             gflops=1.423,

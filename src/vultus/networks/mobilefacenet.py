@@ -147,16 +147,22 @@ _PAPER = Published(
 _FOLDED = "the published count has batch norms folded into the convolutions; so counted, ours is 0.993 too"
 
 VARIANTS: Mapping[str, Variant] = {
-    "mobilefacenet": Variant(MobileFaceNet, (112, 112), embedding_size=128, published=_PAPER, note=_FOLDED),
-    "mobilefacenet-512": Variant(partial(MobileFaceNet, embedding_size=512), (112, 112), embedding_size=512),
-    "mobilefacenet-relu": Variant(partial(MobileFaceNet, activation="relu"), (112, 112), embedding_size=128),
+    "mobilefacenet": Variant(
+        MobileFaceNet, (112, 112), embedding_size=128, pixel_std=128.0, published=_PAPER, note=_FOLDED
+    ),
+    "mobilefacenet-512": Variant(
+        partial(MobileFaceNet, embedding_size=512), (112, 112), embedding_size=512, pixel_std=128.0
+    ),
+    "mobilefacenet-relu": Variant(
+        partial(MobileFaceNet, activation="relu"), (112, 112), embedding_size=128, pixel_std=128.0
+    ),
     "mobilefacenet-relu6": Variant(
-        partial(MobileFaceNet, activation="relu6"), (112, 112), embedding_size=128
+        partial(MobileFaceNet, activation="relu6"), (112, 112), embedding_size=128, pixel_std=128.0
     ),
     "mobilefacenet-leaky-relu": Variant(
-        partial(MobileFaceNet, activation="leaky_relu"), (112, 112), embedding_size=128
+        partial(MobileFaceNet, activation="leaky_relu"), (112, 112), embedding_size=128, pixel_std=128.0
     ),
     "mobilefacenet-hardswish": Variant(
-        partial(MobileFaceNet, activation="hardswish"), (112, 112), embedding_size=128
+        partial(MobileFaceNet, activation="hardswish"), (112, 112), embedding_size=128, pixel_std=128.0
     ),
 }

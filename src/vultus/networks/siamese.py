@@ -98,7 +98,10 @@ class VerificationHead(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """(N,) logits: positive for the same person. `sigmoid` of them is p(same)."""
-        u, v = self.siamese.embed_pairs(first, second)
+        return self.compare(*self.siamese.embed_pairs(first, second))
+
+    def compare(self, u: Tensor, v: Tensor) -> Tensor:
+        """(N,) logits of the (N, D) unit embeddings of both images."""
         return (u - v).abs() @ self.alpha + self.beta
 
 

@@ -29,6 +29,7 @@ class Variant:
         build: makes the network with fresh weights, in training mode.
         size_hw: height and width of the input that the figures are for.
         embedding_size: length of the output vector of a recognition network; None for a detector or a trunk.
+        pixel_std: what a recognition network's pixels are divided by after 127.5 is taken off.
         image_count: how many image batches `forward` takes (two for a Siamese network).
         published: the figures to stand beside ours.
         note: why ours deviate from the published ones, where they do by more than 2 %.
@@ -37,6 +38,7 @@ class Variant:
     build: Callable[[], nn.Module]
     size_hw: tuple[int, int]
     embedding_size: int | None = None
+    pixel_std: float = 127.5
     image_count: int = 1
     published: Published | None = None
     note: str = ""

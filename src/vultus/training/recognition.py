@@ -1,28 +1,30 @@
 """What the recipes of recognisers share: their knobs, their faces, their network, and how it is judged."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from vultus.errors import InputError
 from vultus.evaluate.curves import carried_rates, equal_error, tar_at_far
-from vultus.evaluate.people import genuine_similarities, impostor_similarities
+from vultus.evaluate.people import count_impostors, genuine_similarities, impostor_similarities
 from vultus.networks.catalog import NETWORKS
-from vultus.networks.embedding import unit
+from vultus.networks.embedding import unit, widen
+from vultus.networks.facenet import FeatureNetwork
 from vultus.networks.state import load_state
 from vultus.training.data.crop_cache import cached
-from vultus.training.data.face_augment import AUGMENTATIONS, augment_face
+from vultus.training.data.face_augment import AUGMENTATIONS, CROP_PX
 from vultus.training.data.folder import read_folder
-from vultus.training.data.identities import IdentitySet, labelled, select
+from vultus.training.data.identities import IdentitySet, Selection, crop_counts, select
 from vultus.training.data.identity_samples import FaceSamples, normalised
 from vultus.training.data.record_faces import read_records
 from vultus.training.data.shards import read_shards
+from vultus.training.samples import Draw
 from vultus.training.settings import TrainSettings
 from vultus.training.trainer import Validation
 from vultus.types import Embeddings
@@ -38,7 +40,7 @@ class RecogniserSettings(TrainSettings):
         faces: aligned faces: a folder with a folder for each person, a folder of tar shards with index.csv,
             or an MXNet train.rec.
         split: of tar shards, which rows are learnt from.
-        people: learn from so many people only, those with the most crops; None takes all.
+        people: learn from so many people only, those with the most crops; None takes all crops.
         heldout: people to judge by, in any of these forms; None judges nobody. Of tar shards it is the
             split `heldout`.
         network: an embedding network of `vultus models`.
@@ -57,13 +59,16 @@ class RecogniserSettings(TrainSettings):
     cache: Path | None = Path("runs/cache")
 
 
-def read_faces(path: Path, *, split: str, cache: Path | None = None) -> IdentitySet:
+def read_faces(
+    path: Path, *, split: str, cache: Path | None = None, sources: Collection[str] = ()
+) -> IdentitySet:
     """Face crops in whichever form they are.
 
     Args:
         path: a folder for each person, tar shards with index.csv, or train.rec.
         split: of tar shards.
         cache: where decoded crops are kept; None decodes them anew each time.
+        sources: of tar shards, only rows of these sources; none takes all.
 
     Raises:
         InputError: none of these, or nothing in it.
@@ -71,25 +76,60 @@ def read_faces(path: Path, *, split: str, cache: Path | None = None) -> Identity
     if path.suffix == ".rec":
         faces: IdentitySet = read_records(path)
     elif (path / "index.csv").exists():
-        faces = read_shards(path, split=split)
+        faces = read_shards(path, split=split, sources=sources or None)
     else:
         faces = read_folder(path)
     return faces if cache is None else cached(faces, cache)
 
 
-def known_faces(settings: RecogniserSettings) -> IdentitySet:
-    """The labelled crops to learn from: of all people, or of those with the most crops."""
-    faces = labelled(read_faces(settings.faces, split=settings.split, cache=settings.cache), min_crops=2)
-    if settings.people is None:
-        return faces
-    counts = np.bincount(faces.identity_index)
-    chosen = np.argsort(-counts, kind="stable")[: settings.people]
+def all_faces(settings: RecogniserSettings) -> Selection:
+    """Every crop, whether anybody knows who it is or not; with `people`, those of so many people."""
+    return faces_of_people(
+        read_faces(settings.faces, split=settings.split, cache=settings.cache), settings.people
+    )
+
+
+def known_faces(settings: RecogniserSettings) -> Selection:
+    """The crops of people with at least two of them: of all, or of those with the most."""
+    faces = all_faces(settings)
+    return select(faces, has_crops(faces, at_least=2))
+
+
+def has_crops(faces: IdentitySet, *, at_least: int) -> NDArray[np.bool_]:
+    """(N,) whether the person of each crop is known, and has so many crops.
+
+    Raises:
+        InputError: nobody has.
+    """
+    enough = np.append(crop_counts(faces) >= at_least, np.False_)[
+        faces.identity_index
+    ]  # last: where -1 looks
+    if not enough.any():
+        raise InputError(
+            f"none of {len(faces):,} crops is of a known person with {at_least} of them: this recipe learns "
+            "from people and wants a folder for each"
+        )
+    return enough
+
+
+def faces_of_people(faces: IdentitySet, count: int | None) -> Selection:
+    """The crops of the `count` people who have the most; of all, and of nobody known, where it is None."""
+    if count is None:
+        return select(faces, np.arange(len(faces)))
+    chosen = np.argsort(-crop_counts(faces), kind="stable")[:count]
     return select(faces, np.isin(faces.identity_index, chosen))
 
 
-def samples_of(faces: IdentitySet, settings: RecogniserSettings) -> FaceSamples:
+def samples_of(faces: IdentitySet, settings: RecogniserSettings, *, size_px: int = CROP_PX) -> FaceSamples:
     """The crops as batches, augmented as the settings say."""
-    return FaceSamples(faces, seed=settings.seed, augmentation=AUGMENTATIONS[settings.augmentation])
+    how = AUGMENTATIONS[settings.augmentation]
+    return FaceSamples(faces, seed=settings.seed, augmentation=how, size_px=size_px)
+
+
+def data_of(settings: RecogniserSettings, **more: Path | None) -> dict[str, Path]:
+    """What a run learns from and is judged by, by the names of the knobs: for `open_run`."""
+    data = {"faces": settings.faces, "heldout": settings.heldout, "start": settings.start, **more}
+    return {name: path for name, path in data.items() if path is not None}
 
 
 def network_of(settings: RecogniserSettings) -> nn.Module:
@@ -117,61 +157,127 @@ def embedding_size_of(settings: RecogniserSettings) -> int:
     return size
 
 
+class Encoder(NamedTuple):
+    """How a network is fed, and what of its answer is learnt from.
+
+    Attributes:
+        pixel_std: what pixels are divided by after 127.5 is taken off.
+    """
+
+    pixel_std: float
+
+    def __call__(self, network: nn.Module, images: Tensor) -> Tensor:
+        """(N, 3, S, S) uint8 RGB crops to (N, D) embeddings, not normalised.
+
+        Networks that end on the unit sphere, as FaceNet, answer what they had before that: softmax, center
+        loss and SphereFace cannot learn from unit vectors.
+        """
+        inputs = normalised(images, std=self.pixel_std)
+        if isinstance(network, FeatureNetwork):
+            return network.forward_feature(inputs).raw
+        return widen(network(inputs))
+
+
+def encoder_of(settings: RecogniserSettings) -> Encoder:
+    """How the settings' network is fed."""
+    return Encoder(NETWORKS[settings.network].pixel_std)
+
+
 class VerificationOfPeople:
     """Judges a network by faces of people whom it has not seen: every pair of their crops.
 
     Args:
-        faces: aligned, labelled crops.
+        faces: aligned crops; those of people with two or more are compared.
+        encoder: how the network is fed.
         per_person: so many crops of each person at most, the first ones.
-        batch_size: how many go through the network at once.
+        size_px: the side of what the network sees.
 
     Raises:
-        InputError: no two crops of one person.
+        InputError: nobody has two crops, or there is only one person.
     """
 
-    def __init__(self, faces: IdentitySet, *, per_person: int = 24, batch_size: int = 128) -> None:
-        chosen = _first_of_each(faces.identity_index, per_person)
-        self._faces = labelled(select(faces, chosen), min_crops=2)
-        self._batch_size = batch_size
+    def __init__(
+        self, faces: IdentitySet, encoder: Encoder, *, per_person: int = 24, size_px: int = CROP_PX
+    ) -> None:
+        early = select(faces, first_of_each(faces.identity_index, per_person))
+        self._faces = select(early, has_crops(early, at_least=2))
+        self._encoder = encoder
+        self._size_px = size_px
+        if len(self._faces.names) < 2:
+            raise InputError("verification compares different people, and there is only one to judge by")
 
     def __call__(self, network: nn.Module) -> Mapping[str, float]:
-        """EER and TAR at the false accept rates that the pairs can carry."""
-        embeddings = embed_faces(network, self._faces, batch_size=self._batch_size)
+        """EER, and TAR at those false accept rates that the pairs can carry."""
+        embeddings = embed_faces(network, self._faces, encoder=self._encoder, size_px=self._size_px)
         index = self._faces.identity_index.tolist()
         genuine, impostor = genuine_similarities(embeddings, index), impostor_similarities(embeddings, index)
-        rates = {
-            f"tar_at_{far:.0e}": tar_at_far(genuine, impostor, far=far).tar
-            for far in carried_rates(len(impostor))
-        }
-        return {"eer": equal_error(genuine, impostor).rate, **rates}
+        rates = {far_name(far): tar_at_far(genuine, impostor, far=far).tar for far in self.rates()}
+        eer = equal_error(genuine, impostor).rate
+        return {"eer": eer, "accuracy_at_eer": 1 - eer, **rates}
+
+    def rates(self) -> tuple[float, ...]:
+        """The false accept rates that are measured."""
+        return carried_rates(count_impostors(self._faces.identity_index.tolist()))
+
+    @property
+    def best(self) -> str:
+        """The figure that networks are chosen by: TAR at FAR 1e-3, or what comes next to it."""
+        carried = [rate for rate in self.rates() if rate >= 1e-3]
+        return far_name(min(carried)) if carried else "accuracy_at_eer"
 
 
-def embed_faces(network: nn.Module, faces: IdentitySet, *, batch_size: int = 128) -> Embeddings:
-    """(N, D) unit rows of the middle of each crop, as it is."""
+def embed_faces(
+    network: nn.Module,
+    faces: IdentitySet,
+    *,
+    encoder: Encoder,
+    batch_size: int = 128,
+    size_px: int = CROP_PX,
+) -> Embeddings:
+    """(N, D) unit rows of the middle of each crop, as it is.
+
+    Args:
+        network: in evaluation mode.
+        faces: crops of at least `size_px`.
+        encoder: how it is fed.
+        batch_size: how many go through it at once.
+        size_px: the side of what it sees.
+    """
     device = next(network.parameters()).device
-    plain, chance = AUGMENTATIONS["none"], np.random.default_rng(0)
+    samples = FaceSamples(faces, seed=0, augmentation=AUGMENTATIONS["none"], size_px=size_px)
     rows = []
     with torch.no_grad():
         for first in range(0, len(faces), batch_size):
-            numbers = range(first, min(first + batch_size, len(faces)))
-            crops = np.stack([augment_face(faces.crop(i), chance, augmentation=plain) for i in numbers])
-            images = normalised(torch.from_numpy(crops).permute(0, 3, 1, 2).to(device))
-            rows.append(unit(network(images)).cpu().numpy())
+            draws = [Draw(0, 0, i) for i in range(first, min(first + batch_size, len(faces)))]
+            images = samples.batch(draws).images.to(device)
+            rows.append(unit(encoder(network, images)).cpu().numpy())
     return np.concatenate(rows)
 
 
-def validation_of(settings: RecogniserSettings) -> Validation | None:
-    """How a recipe judges its network: TAR at FAR 1e-3 of the held-out people."""
+def validation_of(settings: RecogniserSettings, *, size_px: int = CROP_PX) -> Validation | None:
+    """How a recipe judges its network: by the held-out people, if there are any."""
     if settings.heldout is None:
         return None
     faces = read_faces(settings.heldout, split="heldout", cache=settings.cache)
-    return Validation(VerificationOfPeople(faces), "tar_at_1e-03")
+    measure = VerificationOfPeople(faces, encoder_of(settings), size_px=size_px)
+    return Validation(measure, measure.best)
 
 
-def _first_of_each(identity_index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """The positions of the first `count` crops of each person, ascending."""
+def far_name(far: float) -> str:
+    """What the TAR at this FAR is called among figures."""
+    return f"tar_at_{far:.0e}"
+
+
+def first_of_each(identity_index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The positions of the first `count` crops of each person, ascending; none of nobody known.
+
+    Raises:
+        InputError: nobody is known.
+    """
     order = np.argsort(identity_index, kind="stable")
     sorted_index = identity_index[order]
-    starts = np.searchsorted(sorted_index, sorted_index)
-    is_early = np.arange(len(order)) - starts < count
-    return np.sort(order[is_early & (sorted_index >= 0)])
+    place = np.arange(len(order)) - np.searchsorted(sorted_index, sorted_index)
+    chosen = order[(place < count) & (sorted_index >= 0)]
+    if len(chosen) == 0:
+        raise InputError("the people to judge by are not labelled: a folder for each of them is wanted")
+    return np.sort(chosen)

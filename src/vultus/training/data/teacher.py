@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -55,9 +56,15 @@ def teacher_embeddings(faces: IdentitySet, teacher: Embedder, folder: Path, *, s
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"teacher-{digest([teacher.contract, faces.fingerprint])}.npy"
-    if path.exists():
-        return path
-    parts = folder / path.stem
+    with FileLock(path.with_suffix(".lock")):  # the processes of a run wait for the first of them
+        if not path.exists():
+            _embed_all(faces, teacher, path, size_px=size_px)
+    return path
+
+
+def _embed_all(faces: IdentitySet, teacher: Embedder, path: Path, *, size_px: int) -> None:
+    """Piece by piece, those that are there already left out; then the pieces become one file."""
+    parts = path.with_suffix("")
     parts.mkdir(exist_ok=True)
     starts = range(0, len(faces), ROWS_PER_STEP)
     for start in track(starts, description="Teacher", disable=len(starts) < 2):
@@ -73,7 +80,6 @@ def teacher_embeddings(faces: IdentitySet, teacher: Embedder, folder: Path, *, s
     for piece in pieces:
         piece.unlink()
     parts.rmdir()
-    return path
 
 
 def mirror_averaged(teacher: Embedder, crops: Crops) -> NDArray[np.float32]:

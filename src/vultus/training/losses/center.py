@@ -77,17 +77,24 @@ class SoftmaxCenterLoss(nn.Module):
         class_count: C.
         centre_weight: lambda.
         centre_rate: alpha.
+        label_smoothing: of the softmax.
 
     Raises:
-        InputError: the weight is negative, or the rate outside [0, 1].
+        InputError: the weight is negative, or the rate or the smoothing outside of its range.
     """
 
     def __init__(
-        self, embedding_size: int, class_count: int, *, centre_weight: float = 0.003, centre_rate: float = 0.5
+        self,
+        embedding_size: int,
+        class_count: int,
+        *,
+        centre_weight: float = 0.003,
+        centre_rate: float = 0.5,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         check_not_negative(centre_weight=centre_weight)
-        self.softmax = SoftmaxLoss(embedding_size, class_count)
+        self.softmax = SoftmaxLoss(embedding_size, class_count, label_smoothing=label_smoothing)
         self.center = CenterLoss(embedding_size, class_count, centre_rate=centre_rate)
         self.centre_weight = centre_weight
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from vultus.errors import ShapeError
 
@@ -72,6 +72,26 @@ def gather_rows(rows: Tensor) -> Tensor:
     # torch gives `apply` no type
     gathered: Tensor = _GatherRows.apply(rows)  # type: ignore[no-untyped-call]
     return gathered
+
+
+class OfAllRanks(nn.Module):
+    """A loss of the embeddings of all ranks at once, as one process would compute it.
+
+    For losses that compare faces with each other, or remember something of them. Gathering sums the ranks'
+    gradients and data-parallel training averages them, so that the network learns as from one batch.
+
+    Args:
+        loss: of (N, D) embeddings and (N,) labels.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The loss of the embeddings and labels of all ranks; the same value on each of them."""
+        value: Tensor = self.loss(gather_rows(embeddings), gather_rows(labels))
+        return value
 
 
 class _GatherRows(torch.autograd.Function):

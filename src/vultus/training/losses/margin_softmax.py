@@ -43,13 +43,16 @@ class HasPenalty(Protocol):
         ...
 
 
-def margin_softmax(loss: MarginLoss, embeddings: Tensor, labels: Tensor) -> Tensor:
+def margin_softmax(
+    loss: MarginLoss, embeddings: Tensor, labels: Tensor, *, label_smoothing: float = 0.0
+) -> Tensor:
     """The mean loss of a batch, all classes in one place.
 
     Args:
         loss: class weights and margin.
         embeddings: (N, D), not normalised.
         labels: (N,) int64 class indices.
+        label_smoothing: share of the target spread evenly over all classes, in [0, 1).
 
     Raises:
         ShapeError: a shape or dtype is another one, or the batch is empty.
@@ -58,5 +61,5 @@ def margin_softmax(loss: MarginLoss, embeddings: Tensor, labels: Tensor) -> Tens
     class_count, embedding_size = loss.weight.shape[0], loss.weight.shape[-1]
     check_batch(embeddings, labels, embedding_size=embedding_size, class_count=class_count)
     cosines = Cosines.of(embeddings, loss.weight, labels)
-    value = F.cross_entropy(loss.logits(cosines), labels)
+    value = F.cross_entropy(loss.logits(cosines), labels, label_smoothing=label_smoothing)
     return value + loss.penalty(cosines.lengths) if isinstance(loss, HasPenalty) else value

@@ -121,6 +121,14 @@ class PartialFC(nn.Module):
             value = value + penalty.detach() + (penalty - penalty.detach()) / rank_count()
         return value
 
+    def get_extra_state(self) -> Tensor:
+        """Where the lots stand: part of the state, so that a resumed run draws the same ones."""
+        return self._lots.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Go on with the lots there."""
+        self._lots.set_state(state.cpu())
+
     def _columns(self, people: Tensor) -> tuple[Tensor, Tensor]:
         """Which rows of the shard to compare with, and (N,) where among them each face's class is, or -1."""
         first, end = self.class_range

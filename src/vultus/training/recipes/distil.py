@@ -28,17 +28,19 @@ from torch import Tensor, nn
 from vultus.embed import DEFAULT_EMBEDDER, load_embedder
 from vultus.errors import InputError
 from vultus.networks.embedding import unit
-from vultus.training.data.identities import IdentitySet
-from vultus.training.data.identity_samples import FaceBatch, FaceSamples, normalised
-from vultus.training.data.shards import ShardFaces, read_shards
+from vultus.training.data.identities import Selection
+from vultus.training.data.identity_samples import FaceBatch, FaceSamples
+from vultus.training.data.shards import read_shards
 from vultus.training.data.teacher import read_teacher, teacher_embeddings
 from vultus.training.losses.cosface import CosFaceLoss
 from vultus.training.losses.distillation import EmbeddingDistillationLoss, RelationalDistillationLoss
 from vultus.training.recognition import (
     RecogniserSettings,
+    all_faces,
+    data_of,
     embedding_size_of,
+    encoder_of,
     network_of,
-    read_faces,
     samples_of,
     validation_of,
 )
@@ -130,6 +132,7 @@ class DistilLearner(nn.Module):
     def __init__(self, network: nn.Module, recipe: DistilRecipe, *, people: int) -> None:
         super().__init__()
         self.network = network
+        self.encode = encoder_of(recipe)
         self.cosine = EmbeddingDistillationLoss()
         self.relations = RelationalDistillationLoss()
         self.relation_weight, self.margin_weight = recipe.relation_weight, recipe.margin_weight
@@ -140,7 +143,7 @@ class DistilLearner(nn.Module):
 
     def forward(self, batch: TaughtBatch) -> DistilLosses:
         """The losses of one batch."""
-        raw = self.network(normalised(batch.faces.images))
+        raw = self.encode(self.network, batch.faces.images)
         embeddings = unit(raw)
         cosine = self.cosine(raw, batch.targets)
         relations = (
@@ -169,41 +172,41 @@ def train(recipe: DistilRecipe, folder: Path) -> Mapping[str, float]:
         TrainingError: the folder holds another run, or the loss became no number.
     """
     network = network_of(recipe)
-    faces = read_faces(recipe.faces, split=recipe.split, cache=recipe.cache)
+    faces = all_faces(recipe)
     targets = targets_of(faces, recipe)
     if targets.shape[1] != embedding_size_of(recipe):
         raise InputError(
             f"the teacher's embeddings have {targets.shape[1]} values, those of {recipe.network} "
             f"{embedding_size_of(recipe)}: choose a network of the teacher's size"
         )
-    data = {"faces": recipe.faces, "teacher_embeddings": recipe.teacher_embeddings, "start": recipe.start}
+    people = len(faces.names)
+    if recipe.margin_weight and people < 2:
+        raise InputError(f"a margin head needs two known people, got {people}: set margin_weight=0")
     return fit(
-        DistilLearner(network, recipe, people=len(faces.names)),
+        DistilLearner(network, recipe, people=people),
         TaughtSamples(samples_of(faces, recipe), targets),
         settings=recipe,
-        run=open_run(folder, recipe, data={name: path for name, path in data.items() if path}),
+        run=open_run(folder, recipe, data=data_of(recipe, teacher_embeddings=recipe.teacher_embeddings)),
         plan=shuffled(len(faces), recipe.batch_size, seed=recipe.seed, drop_last=True),
         validation=validation_of(recipe),
     )
 
 
-def targets_of(faces: IdentitySet, recipe: DistilRecipe) -> Embeddings:
-    """(N, D) the teacher's unit embedding of each crop: read, or computed and kept."""
-    if recipe.teacher_embeddings is not None:
-        return read_teacher(recipe.teacher_embeddings, rows_of(recipe))
-    if recipe.cache is None:
-        raise InputError("name a folder where the teacher's embeddings are kept: cache=FOLDER")
-    teacher = load_embedder(recipe.teacher)
-    path = teacher_embeddings(faces, teacher, recipe.cache)
-    return read_teacher(path, np.arange(len(faces)))
-
-
-def rows_of(recipe: DistilRecipe) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """(N,) the row of each crop in the index of the shards.
+def targets_of(faces: Selection, recipe: DistilRecipe) -> Embeddings:
+    """(N, D) the teacher's unit embedding of each crop: read, or computed and kept.
 
     Raises:
-        InputError: the faces are in no shards.
+        InputError: embeddings that do not belong to tar shards, or no place to keep them.
     """
-    faces = read_shards(recipe.faces, split=recipe.split)
-    assert isinstance(faces, ShardFaces)  # noqa: S101
-    return faces.rows
+    if recipe.teacher_embeddings is not None:
+        if not (recipe.faces / "index.csv").exists():
+            raise InputError(
+                f"teacher_embeddings has a row for each row of the shards' index.csv, and there is none in "
+                f"{recipe.faces}"
+            )
+        rows = read_shards(recipe.faces, split=recipe.split).rows[faces.indices]
+        return read_teacher(recipe.teacher_embeddings, rows)
+    if recipe.cache is None:
+        raise InputError("name a folder where the teacher's embeddings are kept: cache=FOLDER")
+    path = teacher_embeddings(faces, load_embedder(recipe.teacher), recipe.cache)
+    return read_teacher(path, np.arange(len(faces)))
