@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 RECIPES: Final = {
     "mtcnn": ("vultus.training.recipes.mtcnn", "MTCNNRecipe"),
     "retinaface": ("vultus.training.recipes.retinaface", "RetinaFaceRecipe"),
+    "facenet_triplet": ("vultus.training.recipes.facenet_triplet", "FaceNetRecipe"),
+    "center_loss": ("vultus.training.recipes.center_loss", "CenterLossRecipe"),
+    "siamese_contrastive": ("vultus.training.recipes.siamese_contrastive", "SiameseRecipe"),
+    "sphereface": ("vultus.training.recipes.sphereface", "SphereFaceRecipe"),
+    "cosface": ("vultus.training.recipes.cosface", "CosFaceRecipe"),
+    "arcface": ("vultus.training.recipes.arcface", "ArcFaceRecipe"),
+    "distil": ("vultus.training.recipes.distil", "DistilRecipe"),
+    "adapt": ("vultus.training.recipes.adapt", "AdaptRecipe"),
+    "moco": ("vultus.training.recipes.moco", "MoCoRecipe"),
     "yolov5_face": ("vultus.training.recipes.yolov5_face", "YOLOv5FaceRecipe"),
 }
 
