@@ -106,8 +106,25 @@ def test_a_scale_that_is_none_is_refused(scale: str, small_set: Path) -> None:
     assert "'original' or a number of pixels" in str(done.exception)
 
 
+def test_other_detectors_resize_the_images_themselves(small_set: Path, shared: Path) -> None:
+    """RetinaFace with the weights that come along, YOLOv5-Face with a file of its own."""
+    yolo = shared / "weights" / "yolov5n-0.5-face.onnx"
+    for detector, weights in (("retinaface", []), ("yolov5_face", ["--weights", str(yolo)])):
+        options = ["--detector", detector, "--scale", "640", "--threads", "1", "--json", *weights]
+        done = CliRunner().invoke(app, [*COMMAND, str(small_set), "--images", "present", *options])
+        assert done.exit_code == 0, done.output
+        printed = json.loads(done.stdout)
+        assert printed["details"]["ap"]["easy"] > 0.8
+        assert printed["setting"]["detector"] == detector
+        assert printed["setting"]["scale"] == "longer side 640 px"
+    assert "ffeda7b88900bd8fb3c3cd71876d199aca389a1378d11e07d22faf4c5fc6b4ae" in printed["setting"]["weights"]
+
+
 def test_unknown_detectors_and_weights_are_refused(small_set: Path) -> None:
     arguments = [*COMMAND, str(small_set), "--images", "present"]
     assert isinstance(CliRunner().invoke(app, [*arguments, "--detector", "viola"]).exception, InputError)
     done = CliRunner().invoke(app, [*arguments, "--detector", "retinaface", "--weights", "nothing.onnx"])
-    assert isinstance(done.exception, InputError | WeightsError)
+    assert isinstance(done.exception, WeightsError)
+    done = CliRunner().invoke(app, [*arguments, "--detector", "yolov5_face"])
+    assert isinstance(done.exception, WeightsError)
+    assert "no weights come with yolov5_face" in str(done.exception)

@@ -44,7 +44,7 @@ def widerface(
         str | None,
         typer.Option(
             "--weights",
-            help="Weights of the detector: a name of `vultus weights list`, or an exported ONNX file.",
+            help="A name of `vultus weights list`, or an exported ONNX file (for MTCNN the folder of three).",
             show_default="those that come with it",
         ),
     ] = None,
@@ -152,17 +152,20 @@ class _UnderTest:
 
     def load(self, *, threads: int | None) -> Detector:
         """The detector as the protocol wants it: faint faces too, and at the stated scale."""
-        from vultus.detect import load_detector
+        from vultus.detect import OPTIONS, load_detector
         from vultus.evaluate import ScaledDetector
         from vultus.evaluate.widerface_images import MIN_SCORE
 
-        given: dict[str, Any] = {"weights": self.weights, "min_face_px": self.min_face_px}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        chosen |= {"min_score": MIN_SCORE, "threads": threads}
-        if self.detector != "mtcnn":
-            return load_detector(self.detector, longest_px=self.longest_px, **chosen)
-        cascade = load_detector(self.detector, **chosen)
-        return cascade if self.longest_px is None else ScaledDetector(cascade, longest_px=self.longest_px)
+        options: dict[str, Any] = {"min_score": MIN_SCORE}
+        if self.min_face_px is not None:
+            options["min_face_px"] = self.min_face_px
+        resizes = "longest_px" in OPTIONS.get(self.detector, ())
+        if resizes:
+            options["longest_px"] = self.longest_px
+        detector = load_detector(self.detector, weights=self.weights, threads=threads, **options)
+        if resizes or self.longest_px is None:
+            return detector
+        return ScaledDetector(detector, longest_px=self.longest_px)
 
     def setting(self) -> dict[str, str]:
         """The same in words, for the report."""
@@ -179,9 +182,9 @@ class _UnderTest:
 
 
 def _default_weights(detector: str) -> str:
-    from vultus.detect import retinaface
+    from vultus.detect import mtcnn, retinaface
 
-    return retinaface.DEFAULT_WEIGHTS if detector == "retinaface" else detector
+    return {"mtcnn": mtcnn.DEFAULT_WEIGHTS, "retinaface": retinaface.DEFAULT_WEIGHTS}[detector]
 
 
 def _hashed(weights: str) -> str:
@@ -191,5 +194,6 @@ def _hashed(weights: str) -> str:
     if weights in CATALOG:
         hashes = [file.sha256 or "not recorded" for file in CATALOG[weights].files]
     else:
-        hashes = [hashlib.sha256(Path(weights).read_bytes()).hexdigest()]
+        files = sorted(Path(weights).glob("*.onnx")) or [Path(weights)]
+        hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     return f"{weights}, SHA-256 {', '.join(hashes)}"

@@ -43,7 +43,10 @@ class ScaledDetector:
         """
         checked = [checked_image(image) for image in images]
         fits = [fit(image.shape[:2], self.longest_px) for image in checked]
-        resized = [placed(image, one, pad_value=0) for image, one in zip(checked, fits, strict=True)]
+        resized = [
+            placed(image, one, interpolation="area", pad_value=0)
+            for image, one in zip(checked, fits, strict=True)
+        ]
         found = self._detector.detect_batch(resized)
         return [_to_image(faces, one) for faces, one in zip(found, fits, strict=True)]
 
