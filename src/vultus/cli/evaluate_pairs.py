@@ -164,7 +164,7 @@ def pack(
 
     read = read_pack(file)
     check_carried(far, _impostors(read.pairs))
-    under_test = UnderTest("none", embedder, flip=flip, threads=threads, aligned=True)
+    under_test = UnderTest(None, embedder, flip=flip, threads=threads, aligned=True)
     judged = _judged(
         f"Verification on {file.name}",
         read.pairs,
@@ -188,9 +188,10 @@ def _judged(
     from vultus.evaluate.curves import carried_rates
     from vultus.evaluate.lfw import evaluate_pairs, score_pairs
     from vultus.evaluate.pairs_report import pairs_pictures, pairs_report
+    from vultus.evaluate.report import Subject
 
     result = evaluate_pairs(listed, embedded, fars=far or carried_rates(_impostors(listed)))
-    report = pairs_report(result, title=title, setting=setting, command=command_line(), note=note)
+    report = pairs_report(result, subject=Subject(title, setting, command_line()), note=note)
     return report, pairs_pictures(score_pairs(listed, embedded), result.verification, title=title)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vultus.evaluate.one_face import Change, EmbeddedImages
     from vultus.evaluate.packs import Pack
     from vultus.interfaces import Embedder
-    from vultus.types import Image
+    from vultus.types import Detections, Image
 
 Aligned = Annotated[
     bool,
@@ -47,7 +47,7 @@ class UnderTest:
     """The detector and embedder under test, and their names for the report.
 
     Args:
-        detector: its name.
+        detector: its name; None where the set says where the faces are.
         embedder: name of its weights; None for the default.
         flip: whether the embedding of the mirrored crop is added.
         faces: which face is meant where an image shows several.
@@ -61,7 +61,7 @@ class UnderTest:
 
     def __init__(
         self,
-        detector: str,
+        detector: str | None,
         embedder: str | None,
         *,
         flip: bool = False,
@@ -73,16 +73,18 @@ class UnderTest:
         from vultus.embed import DEFAULT_EMBEDDER, load_embedder
 
         name = embedder or DEFAULT_EMBEDDER
-        self._detector = None if aligned else make_detector(detector, threads=threads)
+        self._detector = None if aligned or detector is None else make_detector(detector, threads=threads)
         self._faces = faces
         self.embedder: Embedder = load_embedder(name, flip=flip, threads=threads)
         self.setting = {
-            "detector": "none: the images are aligned crops" if aligned else detector,
+            "detector": "none: the images are aligned crops"
+            if aligned
+            else detector or "none: published places",
             "embedder": name,
             "contract": self.embedder.contract,
             "flip": "the embedding of the mirrored crop is added" if flip else "no",
         }
-        if not aligned:
+        if self._detector is not None:
             self.setting["face"] = f"{faces.value} where an image shows several"
 
     def embed(
@@ -107,6 +109,13 @@ class UnderTest:
                 change=change,
                 on_progress=on_progress,
             )
+
+    def embed_located(self, paths: Sequence[Path], located: Detections) -> EmbeddedImages:
+        """One embedding per image, of the face whose place was published, with a progress bar."""
+        from vultus.evaluate.one_face import embed_located
+
+        with counted("Embedding", total=len(paths)) as on_progress:
+            return embed_located(paths, located, embedder=self.embedder, on_progress=on_progress)
 
     def embed_pack(self, pack: Pack) -> EmbeddedImages:
         """One embedding per crop of a pack, with a progress bar."""

@@ -87,36 +87,48 @@ def embed_images(
         FaceCountError: an image with several faces while `choice` is `FaceChoice.ONLY`.
         InputError: no images, or a usable face in none of them.
     """
-    rows: list[Embeddings] = []
-    landmarks: list[FloatArray] = []
     face_count: list[int] = []
-    for start in range(0, len(paths), BATCH):
-        batch = paths[start : start + BATCH]
-        images = [load_image(path) for path in batch]
-        if change is not None:
-            images = [change(start + i, image) for i, image in enumerate(images)]
+
+    def choose(images: Sequence[Image], start: int) -> list[Detections]:
         found = detector.detect_batch(images)
         face_count.extend(len(faces) for faces in found)
-        chosen = [
-            _chosen(image, faces, choice, path)
-            for image, faces, path in zip(images, found, batch, strict=True)
-        ]
-        for one in embed_faces(images, chosen, embedder=embedder):
-            rows.append(one.embeddings[one.usable])
-            landmarks.append(one.faces.landmarks[one.usable])
-        if on_progress is not None:
-            on_progress(len(images))
-    has_face = np.array([len(row) > 0 for row in rows], dtype=np.bool_)
-    if not has_face.any():
-        raise InputError(
-            f"no usable face was found in any of {len(paths):,} images: there is nothing to measure"
-        )
-    return EmbeddedImages(
-        embeddings=_placed(np.concatenate(rows), has_face, empty=0.0),
-        has_face=has_face,
-        face_count=np.array(face_count, dtype=np.intp),
-        landmarks=_placed(np.concatenate(landmarks), has_face, empty=np.nan),
+        sources = paths[start : start + len(images)]
+        return [_chosen(*each, choice=choice) for each in zip(images, found, sources, strict=True)]
+
+    rows, landmarks = _embed(
+        paths, choose, embedder=embedder, change=change or _as_it_is, on_progress=on_progress
     )
+    return _embedded(rows, landmarks, np.array(face_count, dtype=np.intp))
+
+
+def embed_located(
+    paths: Sequence[Path],
+    located: Detections,
+    *,
+    embedder: Embedder,
+    on_progress: Progress | None = None,
+) -> EmbeddedImages:
+    """Align and embed the face of each image whose place was published with the set.
+
+    Args:
+        paths: M images.
+        located: M faces, one in each image.
+        embedder: cuts and embeds them.
+        on_progress: told how many images were just finished.
+
+    Raises:
+        ImageError: a file that is no image.
+        ShapeError: there are not as many faces as images.
+        InputError: no images, or none of the faces can be aligned.
+    """
+    if len(paths) != len(located):
+        raise ShapeError(f"expected a face for each of {len(paths):,} images, got {len(located):,}")
+
+    def look_up(images: Sequence[Image], start: int) -> list[Detections]:
+        return [located[start + i] for i in range(len(images))]
+
+    rows, landmarks = _embed(paths, look_up, embedder=embedder, change=_as_it_is, on_progress=on_progress)
+    return _embedded(rows, landmarks, np.ones(len(paths), dtype=np.intp))
 
 
 def embed_crops(
@@ -159,8 +171,55 @@ def _stacked(crops: Sequence[Image]) -> Image:
     return np.stack(crops)
 
 
-def _chosen(image: Image, faces: Detections, choice: FaceChoice, path: Path) -> Detections:
+_Locate = Callable[
+    [Sequence[Image], int], list[Detections]
+]  # images, number of the first -> at most a face each
+
+
+def _embed(
+    paths: Sequence[Path],
+    locate: _Locate,
+    *,
+    embedder: Embedder,
+    change: Change,
+    on_progress: Progress | None,
+) -> tuple[list[Embeddings], list[FloatArray]]:
+    """Embedding and landmarks of each image: a row, or none."""
+    rows: list[Embeddings] = []
+    landmarks: list[FloatArray] = []
+    for start in range(0, len(paths), BATCH):
+        batch = [load_image(path) for path in paths[start : start + BATCH]]
+        images = [change(start + i, image) for i, image in enumerate(batch)]
+        for one in embed_faces(images, locate(images, start), embedder=embedder):
+            rows.append(one.embeddings[one.usable])
+            landmarks.append(one.faces.landmarks[one.usable])
+        if on_progress is not None:
+            on_progress(len(images))
+    return rows, landmarks
+
+
+def _as_it_is(_: int, image: Image) -> Image:
+    return image
+
+
+def _chosen(image: Image, faces: Detections, path: Path, *, choice: FaceChoice) -> Detections:
     return choose_face(image, faces, choice, source=str(path)) if len(faces) else faces
+
+
+def _embedded(
+    rows: Sequence[Embeddings], landmarks: Sequence[FloatArray], face_count: NDArray[np.intp]
+) -> EmbeddedImages:
+    has_face = np.array([len(row) > 0 for row in rows], dtype=np.bool_)
+    if not has_face.any():
+        raise InputError(
+            f"no usable face was found in any of {len(rows):,} images: there is nothing to measure"
+        )
+    return EmbeddedImages(
+        embeddings=_placed(np.concatenate(rows), has_face, empty=0.0),
+        has_face=has_face,
+        face_count=face_count,
+        landmarks=_placed(np.concatenate(landmarks), has_face, empty=np.nan),
+    )
 
 
 def _placed(found: FloatArray, has_face: NDArray[np.bool_], *, empty: float) -> FloatArray:

@@ -8,8 +8,7 @@ from typing import Final
 from vultus.evaluate.curves import roc
 from vultus.evaluate.figures import Pictures
 from vultus.evaluate.lfw import PROTOCOL, PairsResult
-from vultus.evaluate.provenance import Provenance
-from vultus.evaluate.report import Report
+from vultus.evaluate.report import Report, Subject
 from vultus.evaluate.verification import ScoredPairs, VerificationResult
 from vultus.evaluate.verification_plots import det_figure, roc_figure, scores_figure
 
@@ -37,16 +36,12 @@ def set_title(name: str, n_pairs: int) -> str:
     return f"{title.partition(',')[0]} layout, not the published list ({n_pairs:,} of {published:,} pairs)"
 
 
-def pairs_report(
-    result: PairsResult, *, title: str, setting: Mapping[str, str], command: str, note: str = ""
-) -> Report:
+def pairs_report(result: PairsResult, *, subject: Subject, note: str = "") -> Report:
     """The figures of a list of pairs.
 
     Args:
         result: of `evaluate_pairs`.
-        title: which list.
-        setting: what was judged: detector, embedder, contract, options.
-        command: what repeats the measurement.
+        subject: which list, and what was judged.
         note: what is particular to this list; ends the protocol.
     """
     scores = result.verification
@@ -55,14 +50,8 @@ def pairs_report(
         "images without a face": f"{len(result.without_face):,}",
         "pairs without a face": f"{result.n_pairs_without_face:,}, scored -1 (a non-match)",
     }
-    return Report(
-        title=title,
-        protocol=PROTOCOL + note,
-        setting=setting,
-        figures=figures,
-        details=asdict(result) | {"accuracy": scores.accuracy, "standard_error": scores.standard_error},
-        provenance=Provenance.now(command),
-    )
+    details = asdict(result) | {"accuracy": scores.accuracy, "standard_error": scores.standard_error}
+    return Report.on(subject, protocol=PROTOCOL + note, figures=figures, details=details)
 
 
 def verification_figures(scores: VerificationResult) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What a threshold means on a folder of people, as a report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -8,28 +8,18 @@ from vultus.evaluate.curves import roc
 from vultus.evaluate.figures import Pictures
 from vultus.evaluate.one_face import EmbeddedImages
 from vultus.evaluate.people import PROTOCOL, ThresholdRates, genuine_similarities, impostor_similarities
-from vultus.evaluate.provenance import Provenance
-from vultus.evaluate.report import Report
+from vultus.evaluate.report import Report, Subject
 from vultus.evaluate.verification_plots import det_figure, scores_figure
 from vultus.types import Embeddings
 
 
-def people_report(
-    rates: Sequence[ThresholdRates],
-    embedded: EmbeddedImages,
-    *,
-    title: str,
-    setting: Mapping[str, str],
-    command: str,
-) -> Report:
+def people_report(rates: Sequence[ThresholdRates], embedded: EmbeddedImages, *, subject: Subject) -> Report:
     """The rates of each threshold.
 
     Args:
         rates: in the order in which they are shown.
         embedded: all images, those without a face too.
-        title: which folder.
-        setting: what was judged: detector, embedder, contract, options.
-        command: what repeats the measurement.
+        subject: which folder, and what was judged.
     """
     without_face = int((~embedded.has_face).sum())
     figures: dict[str, str] = {
@@ -41,14 +31,8 @@ def people_report(
             f"FMR {one.fmr:.3g} ({one.fmr_interval.low:.2g} to {one.fmr_interval.high:.2g}; "
             f"{one.n_false_matches:,} false matches), FNMR {one.fnmr:.2%}"
         )
-    return Report(
-        title=title,
-        protocol=PROTOCOL,
-        setting=setting,
-        figures=figures,
-        details={"rates": [asdict(one) for one in rates], "images_without_face": without_face},
-        provenance=Provenance.now(command),
-    )
+    details = {"rates": [asdict(one) for one in rates], "images_without_face": without_face}
+    return Report.on(subject, protocol=PROTOCOL, figures=figures, details=details)
 
 
 def people_pictures(

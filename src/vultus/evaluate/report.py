@@ -4,13 +4,28 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from vultus.errors import InputError
 from vultus.evaluate.provenance import Provenance
 
 JSON_NAME: Final = "report.json"
 MARKDOWN_NAME: Final = "report.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was measured.
+
+    Attributes:
+        title: of the report.
+        setting: what was judged: detector, embedder, contract, options.
+        command: the command line that repeats the measurement.
+    """
+
+    title: str
+    setting: Mapping[str, str]
+    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +49,20 @@ class Report:
     details: Mapping[str, Any]
     provenance: Provenance
     pictures: tuple[str, ...] = ()
+
+    @classmethod
+    def on(
+        cls, subject: Subject, *, protocol: str, figures: Mapping[str, str], details: Mapping[str, Any]
+    ) -> Self:
+        """The report of a measurement made now, on this machine."""
+        return cls(
+            title=subject.title,
+            protocol=protocol,
+            setting=subject.setting,
+            figures=figures,
+            details=details,
+            provenance=Provenance.now(subject.command),
+        )
 
     def to_json(self) -> str:
         """The whole report; NaN is never written, for it is no JSON."""

@@ -10,12 +10,12 @@ Eurospeech 1997.
 
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus.evaluate.curves import Roc, Scores, SortedScores
+from vultus.evaluate.curves import Roc, Scores
 from vultus.evaluate.figures import COLOURS, new_figure
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def det_figure(
 
 
 def scores_figure(
-    genuine: SortedScores,
-    impostor: SortedScores,
+    genuine: NDArray[np.floating[Any]],
+    impostor: NDArray[np.floating[Any]],
     *,
     title: str,
     thresholds: Mapping[str, float] | None = None,
