@@ -172,6 +172,15 @@ def test_a_pack_that_would_run_code_is_refused_and_does_not(
         (b"(]cbuiltins\neval\n(V1\ntRa](I01\net.", r"a call of builtins\.eval"),
         (b"(]c__builtin__\ngetattr\n)Ra](I01\net.", r"a call of __builtin__\.getattr"),
         (b"(]cnumpy.core.multiarray\n_reconstruct\n)R(I1\n)cnumpy\nx\nI0\nS'x'\ntba](I01\net.", "type u1"),
+        (
+            b"(]cnumpy.evil\n_reconstruct\n)R(I1\n(I1\ntcnumpy\ndtype\n(S'u1'\ntRI0\nS'x'\ntba](I01\net.",
+            r"a call of numpy\.evil",
+        ),
+        (
+            b"(]cevil.numpy\n_frombuffer\n(S'x'\ncnumpy\ndtype\n(S'u1'\ntR(I1\ntS'C'\ntRa](I01\net.",
+            r"a call of evil\.numpy",
+        ),
+        (b"(](S'x'\ne](cevil\nscalar\n(cnumpy\ndtype\n(S'b1'\ntRS'x'\ntRet.", r"a call of evil\.scalar"),
         (b"(]cnumpy.load\nload\n(S'x'\ntRa](I01\net.", r"a call of numpy\.load"),
         (b"(]cnumpy\nload\n(S'x'\ntRa](I01\net.", r"a call of numpy\.load"),
         (b"(]c_codecs\nencode\n(V1\nS'rot13'\ntRa](I01\net.", r"a call of _codecs\.encode"),

@@ -113,6 +113,12 @@ def test_what_moves_in_comes_from_the_margin_not_from_nowhere() -> None:
     assert all(picture.max() == 255 for picture in pictures)
 
 
+def test_what_lies_beyond_the_crop_is_its_mirror_image_not_black() -> None:
+    white = np.full((112, 112, 3), 255, np.uint8)
+    how = FaceAugmentation(shift_px=6.0, scale=(0.8, 1.0), rotation_degrees=20.0)
+    assert all(augmented(white, how, seed=seed).min() == 255 for seed in range(10))
+
+
 def test_a_coarse_picture_has_lost_detail(face: Image) -> None:
     how = FaceAugmentation(mirror_chance=0, coarse_chance=1.0, coarse_px=(24, 24))
     sharp, coarse = (cv2.Laplacian(augmented(face, one), cv2.CV_64F).var() for one in (NONE, how))
@@ -145,6 +151,19 @@ def test_every_knob_of_strong_is_at_least_that_of_light() -> None:
 def test_what_is_no_square_crop_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError):
         augmented(np.zeros(shape, np.uint8), NONE)
+
+
+def test_covers_lie_on_the_same_parts_of_a_face_with_a_margin() -> None:
+    plain = np.full((112, 112, 3), 150, np.uint8)
+    wide = np.full((128, 128, 3), 150, np.uint8)
+    alike = [
+        np.array_equal(
+            cover_face(wide, np.random.default_rng(seed))[8:120, 8:120],
+            cover_face(plain, np.random.default_rng(seed)),
+        )
+        for seed in range(30)
+    ]
+    assert 12 <= sum(alike) < 30  # masks and glasses; a block may lie anywhere
 
 
 @pytest.mark.parametrize("side", [112, 128])
