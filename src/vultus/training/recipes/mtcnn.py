@@ -1,0 +1,299 @@
+"""Train MTCNN's three networks in turn, each on what the ones before it let through.
+
+    vultus train mtcnn --run runs/mtcnn --set labels=train/label.txt --set faces=faces
+
+For each stage: cut crops (random windows; from R-Net on also the windows that the trained stages take for
+faces), add landmark crops of aligned faces, train, judge on held-out images, export to ONNX, go on with the
+exported network. In the run's folder:
+
+    pnet/ rnet/ onet/           the run of each stage: log, validation, checkpoint, best.pt
+    pnet-windows/ pnet-landmarks/ and so on: the crops
+    mtcnn_pnet.onnx and so on   the trained stages, as the detector loads them
+
+What is there is not made again: a run that was stopped goes on where it was, with the same numbers.
+
+Differs from the paper: faces are positives by their square (`vultus.training.data.mtcnn_targets`); P-Net and
+R-Net learn landmarks as a help only, the exported networks have none; crops are recoloured at random.
+
+Zhang, Zhang, Li, Qiao: Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks.
+IEEE Signal Processing Letters 2016. https://arxiv.org/abs/1604.02878
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import nn
+
+from vultus.errors import InputError
+from vultus.export.mtcnn import stage_to_onnx
+from vultus.image import replace_file
+from vultus.interfaces import Session
+from vultus.networks.mtcnn import ONet, PNet, RNet
+from vultus.runtime.onnx import OnnxSession
+from vultus.training.data.annotations import AnnotatedImage
+from vultus.training.data.landmark_crops import landmark_crops
+from vultus.training.data.mtcnn_batches import CropBatch, MtcnnSamples, balanced
+from vultus.training.data.mtcnn_crops import MtcnnCrops, read_crops, write_crops
+from vultus.training.data.mtcnn_mining import Cascade, WindowPlan, stage_crops
+from vultus.training.data.shards import read_shards
+from vultus.training.data.widerface import read_widerface
+from vultus.training.losses.mtcnn_multitask import (
+    TASK_WEIGHTS,
+    CropKind,
+    MTCNNLosses,
+    MTCNNMultitaskLoss,
+    TaskWeights,
+)
+from vultus.training.mtcnn_validation import MtcnnValidation
+from vultus.training.run import open_run
+from vultus.training.settings import Optimizer, Precision, TrainSettings
+from vultus.training.trainer import Validation, fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MTCNNRecipe(TrainSettings):
+    """How MTCNN is trained. What is not here stands in `TrainSettings`; three numbers are for P, R and O-Net.
+
+    Attributes:
+        labels: boxes and landmarks, in one of the formats that `read_widerface` knows; images/ beside it.
+        faces: folder of aligned faces with an index.csv, for landmark crops; None takes those of the labels.
+        held_out: the share of the images that judges instead of teaching.
+        min_face_px: a smaller face (its longer side) is neither learnt nor background.
+        needs_landmarks: a face without labelled landmarks is neither learnt nor background. Annotators and
+            pseudo-labels leave them out where little of a face can be seen.
+        near: random windows close to each face.
+        astray: random windows further from each face.
+        anywhere: random windows of each image.
+        negatives: crops of an image at most that show no face.
+        positives: crops of an image at most that show a face.
+        parts: crops of an image at most that show a part of a face.
+        landmarks: crops of an image at most that teach landmarks.
+        aligned_crops: landmark crops of aligned faces.
+        mining_min_scores: what P-Net and R-Net must give a window to be mined.
+        mining_min_face_px: where the image pyramid of the mining starts.
+        has_landmark_heads: whether P-Net and R-Net learn landmarks too, as a help. Their exports have none.
+        kind_shares: of a batch: negatives, positives, parts, landmarks.
+        hard_share: of the classification losses of a batch, how many count: the largest.
+        colour_jitter: how much crops are recoloured.
+        stage_epochs: the `epochs` of each stage.
+        stage_batches: batches of an epoch.
+        stage_batch_sizes: the `batch_size` of each stage.
+        stage_lrs: the `lr` of each stage.
+    """
+
+    labels: Path = Path("../shared/data/widerface-train9/label.txt")
+    faces: Path | None = Path("../shared/data/faces")
+    held_out: float = 0.06
+    min_face_px: float = 14.0
+    needs_landmarks: bool = True
+    near: tuple[int, int, int] = (24, 10, 10)
+    astray: tuple[int, int, int] = (12, 4, 4)
+    anywhere: tuple[int, int, int] = (300, 20, 10)
+    negatives: tuple[int, int, int] = (500, 250, 150)
+    positives: tuple[int, int, int] = (400, 150, 100)
+    parts: tuple[int, int, int] = (200, 100, 60)
+    landmarks: tuple[int, int, int] = (60, 30, 30)
+    aligned_crops: tuple[int, int, int] = (12_000, 20_000, 48_000)
+    mining_min_scores: tuple[float, float] = (0.5, 0.5)
+    mining_min_face_px: float = 14.0
+    has_landmark_heads: bool = True
+    kind_shares: tuple[int, int, int, int] = (3, 1, 1, 2)
+    hard_share: float = 0.7
+    colour_jitter: float = 0.3
+    stage_epochs: tuple[int, int, int] = (20, 16, 16)
+    stage_batches: tuple[int, int, int] = (600, 500, 300)
+    stage_batch_sizes: tuple[int, int, int] = (1024, 256, 128)
+    stage_lrs: tuple[float, float, float] = (2e-3, 1e-3, 1e-3)
+
+    optimizer: Optimizer = "adamw"
+    weight_decay: float = 1e-2
+    warmup_epochs: float = 0.2
+    ema_decay: float | None = 0.998
+    precision: Precision = "bf16-mixed"
+    validate_every: int = 4
+
+
+class Stage(NamedTuple):
+    """One of the three networks.
+
+    Attributes:
+        name: of its folder.
+        size_px: of what it sees.
+        make: the network, given whether P-Net and R-Net have a landmark head.
+    """
+
+    name: str
+    size_px: int
+    make: Callable[[bool], nn.Module]
+
+
+STAGES: Final = (
+    Stage("pnet", 12, lambda has_landmarks: PNet(has_landmarks=has_landmarks)),
+    Stage("rnet", 24, lambda has_landmarks: RNet(has_landmarks=has_landmarks)),
+    Stage("onet", 48, lambda _: ONet()),
+)
+
+
+class MtcnnLearner(nn.Module):
+    """One network of the cascade and its loss."""
+
+    def __init__(self, network: nn.Module, weights: TaskWeights, *, hard_share: float) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = MTCNNMultitaskLoss(weights, hard_share=hard_share)
+
+    def forward(self, batch: CropBatch) -> MTCNNLosses:
+        """The losses of a batch."""
+        logits, offsets, *landmarks = self.network(batch.images)
+        losses: MTCNNLosses = self.loss(
+            logits, offsets, landmarks[0] if landmarks else None, targets=batch.targets
+        )
+        return losses
+
+
+def train(recipe: MTCNNRecipe, folder: Path) -> Mapping[str, float]:
+    """Train the three networks, or go on with the run in this folder.
+
+    Returns:
+        The figures of O-Net's last validation; those of a stage that was trained before are not told again.
+
+    Raises:
+        InputError: labels that name no image, or no crop of some kind that is needed.
+        TrainingError: the folder holds another run, or the loss became no number.
+    """
+    open_run(folder, recipe, data=_data(recipe))
+    learnt, held_out = split(read_widerface(recipe.labels).images, recipe)
+    sessions: list[Session] = []
+    figures: Mapping[str, float] = {}
+    for stage in STAGES:
+        exported = folder / f"mtcnn_{stage.name}.onnx"
+        if not exported.exists():
+            cut_window_crops(learnt, recipe, sessions=sessions, folder=crop_folder(folder, stage, "windows"))
+            cut_landmark_crops(recipe, stage, folder=crop_folder(folder, stage, "landmarks"))
+            judge = MtcnnValidation(held_out, sessions)
+            figures = fit_stage(recipe, stage, judge=judge, folder=folder)
+            export_best(stage, folder / stage.name / "best.pt", exported)
+        sessions.append(OnnxSession(exported, threads=1))
+    return figures
+
+
+def split(
+    images: Sequence[AnnotatedImage], recipe: MTCNNRecipe
+) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
+    """The images that teach, with the faces that are not to be learnt ignored, and those that judge."""
+    order = np.random.default_rng(recipe.seed).permutation(len(images)).tolist()
+    count = max(1, round(recipe.held_out * len(images)))
+    learnt = [images[i] for i in sorted(order[count:])]
+    if not learnt:
+        raise InputError(f"{recipe.labels} has {len(images)} usable images: too few to hold some out")
+    if recipe.needs_landmarks:
+        learnt = [replace(image, is_ignored=image.is_ignored | ~image.has_landmarks) for image in learnt]
+    return learnt, [images[i] for i in sorted(order[:count])]
+
+
+def crop_folder(folder: Path, stage: Stage, name: str) -> Path:
+    """Where the crops of a stage lie that come from windows, or from aligned faces."""
+    return folder / f"{stage.name}-{name}"
+
+
+def cut_window_crops(
+    images: Sequence[AnnotatedImage], recipe: MTCNNRecipe, *, sessions: Sequence[Session], folder: Path
+) -> None:
+    """The crops of the stage that follows the trained ones."""
+    number = len(sessions)
+    per_kind = recipe.negatives, recipe.positives, recipe.parts, recipe.landmarks
+    plan = WindowPlan(
+        size_px=STAGES[number].size_px,
+        near=recipe.near[number],
+        astray=recipe.astray[number],
+        anywhere=recipe.anywhere[number],
+        limits={kind: limit[number] for kind, limit in zip(CropKind, per_kind, strict=True)},
+        min_face_px=recipe.min_face_px,
+        seed=recipe.seed,
+    )
+    cascade = None
+    if sessions:
+        cascade = Cascade(
+            sessions, min_scores=recipe.mining_min_scores, min_face_px=recipe.mining_min_face_px
+        )
+    parts = stage_crops(images, plan, cascade=cascade)
+    write_crops(folder, shown(parts, folder.name, total=len(images)), size_px=plan.size_px)
+
+
+def cut_landmark_crops(recipe: MTCNNRecipe, stage: Stage, *, folder: Path) -> None:
+    """Landmark crops of aligned faces for one stage; none without a folder of them."""
+    count = recipe.aligned_crops[STAGES.index(stage)]
+    if recipe.faces is None or not count or folder.exists():
+        return
+    faces = read_shards(recipe.faces, split="train")
+    chance = np.random.default_rng((recipe.seed, stage.size_px))
+    labelled = np.flatnonzero(~np.isnan(faces.landmarks).any(axis=(1, 2)))
+    drawn = np.sort(chance.permutation(labelled)[:count]).tolist()
+    per_face = -(-count // len(drawn))
+    parts = (
+        landmark_crops(faces.crop(i), faces.landmarks[i], chance, size_px=stage.size_px, count=per_face)
+        for i in drawn
+    )
+    write_crops(folder, shown(parts, folder.name, total=len(drawn)), size_px=stage.size_px)
+
+
+def fit_stage(
+    recipe: MTCNNRecipe, stage: Stage, *, judge: MtcnnValidation, folder: Path
+) -> Mapping[str, float]:
+    """Train one network on its crops; the figures of its last validation."""
+    number = STAGES.index(stage)
+    settings = replace(
+        recipe,
+        epochs=recipe.stage_epochs[number],
+        batch_size=recipe.stage_batch_sizes[number],
+        lr=recipe.stage_lrs[number],
+    )
+    folders = [crop_folder(folder, stage, name) for name in ("windows", "landmarks")]
+    sets = [read_crops(each) for each in folders if each.exists()]
+    samples = MtcnnSamples(sets, seed=recipe.seed, colour_jitter=recipe.colour_jitter)
+    plan = balanced(
+        samples.kinds,
+        dict(zip(CropKind, recipe.kind_shares, strict=True)),
+        batch_size=settings.batch_size,
+        batches=recipe.stage_batches[number],
+        seed=recipe.seed,
+    )
+    torch.manual_seed(recipe.seed)
+    network = stage.make(recipe.has_landmark_heads)
+    return fit(
+        MtcnnLearner(network, TASK_WEIGHTS[stage.name], hard_share=recipe.hard_share),
+        samples,
+        settings=settings,
+        run=open_run(folder / stage.name, settings, data=_data(recipe)),
+        plan=plan,
+        validation=Validation(judge, judge.best),
+    )
+
+
+def export_best(stage: Stage, weights: Path, exported: Path) -> None:
+    """The ONNX file of a stage, which has the heads that detection uses and no others."""
+    network = stage.make(False).eval()
+    state = torch.load(weights, weights_only=True)
+    known = network.state_dict()
+    network.load_state_dict({name: value for name, value in state.items() if name in known})
+    data = stage_to_onnx(network, exported.name, source="trained by vultus train mtcnn")
+    with replace_file(exported) as stream:
+        stream.write(data)
+
+
+def shown(parts: Iterable[MtcnnCrops], name: str, *, total: int) -> Iterator[MtcnnCrops]:
+    """The same, with a progress bar on the terminal."""
+    console = Console(stderr=True)
+    return iter(track(parts, name, total=total, console=console, disable=not console.is_terminal))
+
+
+def _data(recipe: MTCNNRecipe) -> Mapping[str, Path]:
+    """What the run learns from."""
+    named = {"labels": recipe.labels, "faces": recipe.faces}
+    return {name: path for name, path in named.items() if path}

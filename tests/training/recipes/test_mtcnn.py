@@ -1,0 +1,151 @@
+"""MTCNN's recipe: three stages from one command, each on what the ones before it let through."""
+
+import shutil
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from vultus.detect.mtcnn import MtcnnDetector, MtcnnSessions
+from vultus.errors import InputError, TrainingError
+from vultus.image import load_image, save_image
+from vultus.networks.mtcnn import ONet, RNet
+from vultus.runtime.onnx import OnnxSession
+from vultus.training.data.mtcnn_crops import read_crops
+from vultus.training.data.widerface import read_widerface
+from vultus.training.losses.mtcnn_multitask import CropKind
+from vultus.training.recipes.mtcnn import STAGES, MTCNNRecipe, split, train
+
+FILES = [f"mtcnn_{stage.name}.onnx" for stage in STAGES]
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # the exporter
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight noisy pictures with two drawn faces each, and a label file in RetinaFace's format."""
+    folder = tmp_path_factory.mktemp("faces")
+    (folder / "images").mkdir()
+    chance = np.random.default_rng(0)
+    lines = []
+    for number in range(8):
+        image = chance.integers(0, 120, (90, 120, 3), np.uint8)
+        lines.append(f"# {number}.png")
+        for x, y, side in ((10, 20, 30), (60, 30, 40)):
+            image[y : y + side, x : x + side] = 230
+            points = [(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)]
+            places = [(x + u * side, y + v * side) for u, v in points]
+            for u, v in places:
+                image[int(v) - 2 : int(v) + 2, int(u) - 2 : int(u) + 2] = 20
+            lines.append(f"{x} {y} {side} {side} " + " ".join(f"{u} {v}" for u, v in places) + " 0 0 0 0")
+        save_image(image, folder / "images" / f"{number}.png")
+    (folder / "label.txt").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "label.txt"
+
+
+def recipe(labels: Path) -> MTCNNRecipe:
+    return MTCNNRecipe(
+        labels=labels,
+        faces=None,
+        held_out=0.2,
+        stage_epochs=(2, 2, 2),
+        stage_batches=(40, 20, 6),
+        stage_batch_sizes=(128, 32, 16),
+        near=(20, 10, 10),
+        precision="32-true",
+        validate_every=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that went through."""
+    folder = tmp_path_factory.mktemp("runs") / "mtcnn"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries, while they are imported and export
+        figures = train(recipe(labels), folder)
+    assert list(figures) == ["ap", "recall", "nme"]
+    return folder
+
+
+def test_one_command_leaves_three_files_that_the_detector_runs(run: Path, labels: Path) -> None:
+    pnet, rnet, onet = (OnnxSession(run / name) for name in FILES)
+    detector = MtcnnDetector(
+        MtcnnSessions(pnet, rnet, onet), min_face_px=20, stage_min_scores=(0.1, 0.1), min_score=0.02
+    )
+    faces = detector.detect(load_image(labels.parent / "images" / "0.png"))
+    assert faces.landmarks.shape == (len(faces), 5, 2)
+    for stage in STAGES:
+        assert {"log.csv", "validation.csv", "best.pt"} <= {
+            path.name for path in (run / stage.name).iterdir()
+        }
+
+
+def test_the_files_say_what_they_are_and_carry_no_head_that_detection_does_not_use(run: Path) -> None:
+    for name, outputs in zip(FILES, (2, 2, 3), strict=True):
+        model = onnx.load(run / name)
+        facts = {each.key: each.value for each in model.metadata_props}
+        assert [output.name for output in model.graph.output] == ["logits", "offsets", "landmarks"][:outputs]
+        assert facts["layout"] == ("fully convolutional" if "pnet" in name else "row_major")
+        assert facts["source"] == "trained by vultus train mtcnn"
+
+
+def test_checkpoints_record_the_layout_and_load_into_the_networks(run: Path) -> None:
+    rnet, onet = RNet(layout="column_major", has_landmarks=True), ONet(layout="column_major")
+    rnet.load_state_dict(torch.load(run / "rnet" / "best.pt", weights_only=True))
+    onet.load_state_dict(torch.load(run / "onet" / "best.pt", weights_only=True))
+    assert (rnet.flatten.layout, onet.flatten.layout) == ("row_major", "row_major")
+
+
+def test_every_stage_has_crops_of_every_kind_and_size(run: Path) -> None:
+    for stage in STAGES:
+        crops = read_crops(run / f"{stage.name}-windows")
+        assert crops.images.shape[1:] == (3, stage.size_px, stage.size_px)
+        assert set(crops.kinds.tolist()) == {int(kind) for kind in CropKind}
+
+
+def test_a_run_that_is_done_is_not_done_again(run: Path, labels: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    assert train(recipe(labels), run) == {}
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_same_numbers(
+    run: Path, labels: Path, tmp_path: Path
+) -> None:
+    stopped = tmp_path / "mtcnn"
+    shutil.copytree(run, stopped)
+    for path in (*stopped.glob("onet*"), *stopped.glob("mtcnn_[ro]net.onnx"), stopped / "rnet-windows"):
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    shutil.rmtree(stopped / "rnet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train(recipe(labels), stopped)
+    for name in FILES:
+        assert (stopped / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_a_folder_of_another_recipe_is_refused(run: Path, labels: Path) -> None:
+    with pytest.raises(TrainingError, match="hard_share"):
+        train(replace(recipe(labels), hard_share=0.5), run)
+
+
+def test_images_are_held_out_and_faces_without_landmarks_are_not_learnt(labels: Path) -> None:
+    images = list(read_widerface(labels).images)
+    unlabelled = np.full_like(images[3].landmarks, np.nan)
+    images[3] = replace(images[3], landmarks=unlabelled)
+    learnt, held_out = split(images, recipe(labels))
+    assert (len(learnt), len(held_out)) == (6, 2)
+    assert {image.path for image in learnt} | {image.path for image in held_out} == {i.path for i in images}
+    ignored = {image.path for image in learnt if image.is_ignored.all()}
+    assert ignored == {images[3].path} - {image.path for image in held_out}
+    all_learnt, _ = split(images, replace(recipe(labels), needs_landmarks=False))
+    assert not any(image.is_ignored.any() for image in all_learnt)
+
+
+def test_too_few_images_are_an_error(labels: Path) -> None:
+    with pytest.raises(InputError, match="1 usable images"):
+        split(read_widerface(labels).images[:1], recipe(labels))
