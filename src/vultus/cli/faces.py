@@ -1,4 +1,4 @@
-"""`vultus detect`, `align`, `embed`, `verify`: what needs no gallery."""
+"""`vultus align`, `embed`, `verify`: what else needs no gallery."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,84 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from vultus.cli import options
-from vultus.cli.images import Run, short_names, stderr
+from vultus.cli.images import Run, stderr
 from vultus.cli.output import (
-    FACE_COLUMNS,
     face_fields,
-    flat_face_fields,
     one_format,
     print_csv,
     print_json,
     print_table,
 )
-from vultus.cli.parts import Pictures, make_detector, make_recognizer
-from vultus.types import Detections, FaceChoice
-
-MAX_PIXELS = 50_000_000
-
-
-def detect(
-    images: options.Images,
-    *,
-    detector: options.DetectorName = "mtcnn",
-    min_face_px: options.MinFacePx = None,
-    min_score: options.MinScore = None,
-    draw: options.Draw = None,
-    max_pixels: options.MaxPixels = MAX_PIXELS,
-    threads: options.Threads = None,
-    as_json: options.Json = False,
-    as_csv: options.Csv = False,
-) -> None:
-    """Find the faces in images.
-
-    Example: vultus detect team.jpg --draw found.png
-
-    Example: vultus detect photos/ --min-face-px 40 --json > faces.json
-    """
-    from vultus.draw import annotate
-    from vultus.image import load_image
-
-    one_format(as_json=as_json, as_csv=as_csv)
-    finder = make_detector(detector, min_face_px=min_face_px, min_score=min_score, threads=threads)
-    run = Run(images, doing="Detecting")
-    pictures = Pictures(draw, is_single=len(run.paths) == 1) if draw else None
-
-    def process(path: str) -> Detections:
-        image = load_image(path, max_pixels=max_pixels)
-        faces = finder.detect(image)
-        if pictures:
-            pictures.write(path, annotate(image, faces))
-        return faces
-
-    found = list(run.each(process))
-    if as_json:
-        print_json([{"image": path, "faces": [face_fields(face) for face in faces]} for path, faces in found])
-    elif as_csv:
-        rows = [
-            {"image": path, "face": i} | flat_face_fields(face)
-            for path, faces in found
-            for i, face in enumerate(faces)
-        ]
-        print_csv(rows, columns=["image", "face", *FACE_COLUMNS])
-    else:
-        _print_faces(found)
-    run.finish()
-
-
-def _print_faces(found: list[tuple[str, Detections]]) -> None:
-    rows: list[dict[str, Any]] = []
-    names = short_names([path for path, _ in found])
-    for path, faces in found:
-        if not len(faces):
-            rows.append({"image": names[path], "face": "no face"})
-        for i, face in enumerate(faces):
-            x1, y1, x2, y2 = (round(float(value)) for value in face.boxes[0])
-            box = f"{x1},{y1} - {x2},{y2}"
-            size = f"{x2 - x1} x {y2 - y1}"
-            name = names[path] if i == 0 else ""
-            rows.append({"image": name, "face": i, "score": float(face.scores[0]), "box": box, "size": size})
-    headings = {"image": "image", "face": "face", "score": "score", "box": "box (px)", "size": "size (px)"}
-    print_table(rows, columns=headings)
+from vultus.cli.parts import make_detector, make_recognizer
+from vultus.types import FaceChoice
 
 
 def align(
@@ -94,8 +26,10 @@ def align(
     ],
     size_px: Annotated[int, typer.Option("--size-px", min=16, max=1024, help="Side of each crop.")] = 112,
     detector: options.DetectorName = "mtcnn",
+    weights: options.DetectorWeights = None,
     min_face_px: options.MinFacePx = None,
     min_score: options.MinScore = None,
+    retry: options.RetryHow = None,
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
@@ -108,7 +42,14 @@ def align(
     from vultus.align import alignable, crop_faces, residuals
     from vultus.image import load_image, save_image
 
-    finder = make_detector(detector, min_face_px=min_face_px, min_score=min_score, threads=threads)
+    finder = make_detector(
+        detector,
+        weights=weights,
+        retry=retry,
+        threads=threads,
+        min_face_px=min_face_px,
+        min_score=min_score,
+    )
     run = Run(images, doing="Aligning")
     output.mkdir(parents=True, exist_ok=True)
     used: dict[str, int] = {}

@@ -8,7 +8,20 @@ import typer
 from rich.text import Text
 
 from vultus import __version__
-from vultus.cli import data, demo, doctor, evaluate, faces, gallery, models, people, recognise, train, weights
+from vultus.cli import (
+    data,
+    demo,
+    detect,
+    doctor,
+    evaluate,
+    faces,
+    gallery,
+    models,
+    people,
+    recognise,
+    train,
+    weights,
+)
 from vultus.cli.images import stderr
 from vultus.errors import VultusError
 
@@ -42,7 +55,7 @@ def vultus(
 
 
 FACES, PEOPLE, SYSTEM = "Faces", "People", "System"
-app.command(rich_help_panel=FACES)(faces.detect)
+app.command(rich_help_panel=FACES)(detect.detect)
 app.command(rich_help_panel=FACES)(faces.align)
 app.command(rich_help_panel=FACES)(faces.embed)
 app.command(rich_help_panel=FACES)(faces.verify)

@@ -1,11 +1,19 @@
 """The options that several commands share: one spelling, one help text each."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vultus.types import FaceChoice
+
+
+class Retry(StrEnum):
+    """What to do with an image in which nothing is found."""
+
+    ROTATE = "rotate"
+
 
 Images = Annotated[
     list[str],
@@ -39,6 +47,43 @@ MinFacePx = Annotated[
 MinScore = Annotated[
     float | None,
     typer.Option("--min-score", min=0, max=1, help="Keep detections with at least this score."),
+]
+MaxIou = Annotated[
+    float | None,
+    typer.Option("--max-iou", min=0, max=1, help="Of two boxes that overlap by more than this, one is kept."),
+]
+MaxFaces = Annotated[
+    int | None,
+    typer.Option("--max-faces", min=1, help="Of more faces than this, keep those with the best scores."),
+]
+LongestPx = Annotated[
+    int | None,
+    typer.Option(
+        "--longest-px",
+        min=1,
+        help="Resize images so that the longer side is this, be it larger or smaller, before looking.",
+    ),
+]
+CloseUp = Annotated[
+    bool | None,
+    typer.Option(
+        "--close-up/--no-close-up",
+        help="Look a second time, at a reduced image, for faces that fill a large photo.",
+        show_default=False,
+    ),
+]
+RetryHow = Annotated[
+    Retry | None,
+    typer.Option("--retry", help="Turn images in which nothing is found by quarters, and look again."),
+]
+DetectorWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="NAME|FILE",
+        help="Weights for the detector: a name in the catalogue, or a file; by default those of the package.",
+        show_default=False,
+    ),
 ]
 MinSimilarity = Annotated[
     float | None,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_data_path
 
 if TYPE_CHECKING:
+    from vultus.detect import ExplainingDetector
     from vultus.gallery import SqliteGallery
-    from vultus.interfaces import Detector
     from vultus.pipeline import FaceRecognizer
     from vultus.types import Image
 
@@ -24,16 +24,12 @@ def gallery_path(given: Path | None) -> Path:
     return folder / "people.db"
 
 
-def make_detector(
-    name: str, *, min_face_px: float | None = None, min_score: float | None = None, threads: int | None = None
-) -> Detector:
-    """The detector of this name; options left out keep the detector's own defaults."""
+def make_detector(name: str, *, threads: int | None = None, **options: Any) -> ExplainingDetector:
+    """The detector of this name; options that are None keep the detector's own defaults."""
     from vultus.detect import load_detector
 
-    options: dict[str, Any] = {"min_face_px": min_face_px, "min_score": min_score}
-    return load_detector(
-        name, threads=threads, **{key: value for key, value in options.items() if value is not None}
-    )
+    given = {key: value for key, value in options.items() if value is not None}
+    return load_detector(name, threads=threads, **given)
 
 
 def make_recognizer(

@@ -34,7 +34,8 @@ class Search:
         min_face_px: faces whose shorter side is smaller, in pixels of the image, are dropped.
         longest_px: images are resized so that the longer side is this, be it larger or smaller; None leaves
             them as they are.
-        close_up: whether to look a second time, at a reduced image, for faces that fill a large photo.
+        close_up: whether to look a second time, at a reduced image, for faces that fill a large photo
+            (`vultus.detect.close_up`).
         overlap: how the overlap of two boxes is measured; belongs to the algorithm.
 
     Raises:
@@ -46,7 +47,7 @@ class Search:
     max_faces: int | None = None
     min_face_px: float = 1
     longest_px: int | None = None
-    close_up: bool = False
+    close_up: bool = True
     overlap: Overlap = "union"
 
     def __post_init__(self) -> None:

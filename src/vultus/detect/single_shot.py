@@ -2,9 +2,7 @@
 
 1. *Look*: fit the images into the network's input, run those of one input size together, and decode what
    reaches `min_score`. Scores are compared as logits before anything is decoded: few anchors reach it.
-2. *Close up*: anchors end at about 500 px, so a face that fills a large photo is found only once the photo is
-   small. Where the input was large, the network looks again at `CLOSE_UP_PX`. What the first look took for
-   faces inside such a face (an eye, a mouth) goes.
+2. *Close up*: look again at a reduced image, if the first was large (`vultus.detect.close_up`).
 3. *Choose*: one non-maximum suppression over both, then `min_face_px` and `max_faces`.
 """
 
@@ -15,18 +13,14 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from vultus.detect import close_up
 from vultus.detect.explanation import Explained, checked_floor, near_misses
 from vultus.detect.fitting import Fit, fit, network_input
-from vultus.detect.search import Candidates, Search, best, choose, joined, sizes_px
-from vultus.geometry.boxes import overlaps
+from vultus.detect.search import Candidates, Search, best, choose
 from vultus.interfaces import Session
 from vultus.types import Detections, FloatArray, Image, checked_image
 from vultus.weights.description import Preprocessing
 
-CLOSE_UP_PX: Final = 320
-ENOUGH_PX: Final = 640  # an input whose longer side is at most this needs no close-up: anchors reach that far
-CLOSE_UP_MIN_PX: Final = 400  # in pixels of the first input; smaller faces are better seen there
-CLOSE_UP_MAX_SHARE: Final = 0.7  # of a lesser box, that may lie inside a face found in the close-up
 MAX_CANDIDATES: Final = 5000  # the best ones per image and look; as in the published evaluations
 PIXELS_PER_RUN: Final = 2_000_000  # of the network's input: bounds the memory of a long batch
 
@@ -45,6 +39,7 @@ class Look:
         decode: reads its outputs.
         multiple: the sides of its input are multiples of this.
         pad_value: gray level of what is added to images to that end, 0..255.
+        full_face_px: in an input whose longer side is at most this it finds a face that fills it.
     """
 
     session: Session
@@ -52,13 +47,16 @@ class Look:
     decode: Decode
     multiple: int = 1
     pad_value: int = 0
+    full_face_px: int = 640
+
+    def fit(self, image: Image, longest_px: int | None) -> Fit:
+        """How it is fed with an image."""
+        input_hw = self.preprocessing.size_hw
+        return fit(image.shape[:2], longest_px, multiple=self.multiple, input_hw=input_hw)
 
     def at(self, images: Sequence[Image], *, longest_px: int | None, min_score: float) -> list[Candidates]:
         """What the network finds in each image, in pixels of the image."""
-        input_hw = self.preprocessing.size_hw
-        fits = [
-            fit(image.shape[:2], longest_px, multiple=self.multiple, input_hw=input_hw) for image in images
-        ]
+        fits = [self.fit(image, longest_px) for image in images]
         found: dict[int, Candidates] = {}
         for group in groups([one.input_hw for one in fits]):
             batch = network_input(
@@ -108,20 +106,12 @@ def look_at(images: Sequence[Image], look: Look, search: Search) -> list[Candida
     found = look.at(images, longest_px=search.longest_px, min_score=search.min_score)
     if not search.close_up:
         return found
-    inputs_px = [search.longest_px or max(image.shape) for image in images]
-    large = [i for i, input_px in enumerate(inputs_px) if input_px > ENOUGH_PX]
-    seen = look.at([images[i] for i in large], longest_px=CLOSE_UP_PX, min_score=search.min_score)
-    for i, close_up in zip(large, seen, strict=True):
-        least_px = CLOSE_UP_MIN_PX * max(images[i].shape) / inputs_px[i]  # in pixels of the image
-        found[i] = merged(found[i], close_up.at(sizes_px(close_up.boxes) >= least_px))
+    inputs_px = [max(look.fit(image, search.longest_px).resized_hw) for image in images]
+    large = [i for i, input_px in enumerate(inputs_px) if input_px > look.full_face_px]
+    again = look.at([images[i] for i in large], longest_px=close_up.SIZE_PX, min_score=search.min_score)
+    for i, candidates in zip(large, again, strict=True):
+        found[i] = close_up.merged(found[i], candidates, input_px=inputs_px[i], image_px=max(images[i].shape))
     return found
-
-
-def merged(first: Candidates, close_up: Candidates) -> Candidates:
-    """Both, without what lies inside a better face of the close-up."""
-    shares = overlaps(first.boxes, close_up.boxes, overlap="minimum")  # (F, C)
-    is_part = (shares > CLOSE_UP_MAX_SHARE) & (close_up.scores > first.scores[:, None])
-    return joined([first.at(~np.asarray(is_part.any(axis=1))), close_up])
 
 
 def groups(sizes_hw: Sequence[tuple[int, int]]) -> Iterator[list[int]]:

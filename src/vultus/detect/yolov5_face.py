@@ -33,6 +33,7 @@ from vultus.runtime.onnx import CPU
 from vultus.types import Detections, FloatArray, Image
 from vultus.weights.description import Preprocessing, Yolov5FaceDecoding
 
+FULL_FACE_PX: Final = 480  # of 23 faces that fill the photo, n-0.5 finds 22 at 480 px, and 15 at 640
 OBJECTNESS: Final = 4  # positions among the 16 numbers
 LANDMARKS: Final = slice(5, 15)
 CLASS: Final = 15
@@ -67,6 +68,7 @@ class Yolov5FaceDetector:
             lambda outputs, _, min_score: decode(outputs, min_score, decoding=decoding),
             multiple=decoding.strides[-1],
             pad_value=decoding.pad_value,
+            full_face_px=FULL_FACE_PX,
         )
 
     @classmethod
