@@ -58,21 +58,12 @@ def train(
 
     Example: torchrun --nproc-per-node 2 -m vultus train retinaface --run runs/retinaface
     """
-    from vultus.training.overrides import knobs as knobs_of
     from vultus.training.overrides import overridden
 
     module, recipe_class = load_recipe(recipe)
     settings = overridden(recipe_class, assignments or ())
     if knobs:
-        told = {name: getattr(settings, name) for name in knobs_of(recipe_class)}
-        if as_json:
-            print_json(
-                {name: str(value) if isinstance(value, Path) else value for name, value in told.items()}
-            )
-        else:
-            rows = [{"knob": name, "value": str(value)} for name, value in told.items()]
-            print_table(rows, columns={"knob": "knob", "value": "value"})
-            typer.echo(recipe_class.__doc__)
+        _show_knobs(settings, as_json=as_json)
         return
     if run is None:
         raise InputError("name the run's folder: --run runs/NAME")
@@ -80,7 +71,38 @@ def train(
     if as_json:
         print_json({"run": str(run), **figures})
     else:
-        typer.echo(f"trained; the best weights are in {run / 'best.pt'}")
+        typer.echo(f"trained; weights, log and curves are in {run}")
+
+
+def _show_knobs(settings: TrainSettings, *, as_json: bool) -> None:
+    """Each knob with its value, its default, what it can be, and what it does."""
+    from vultus.training.knobs import knobs as knobs_of
+
+    told = [(knob, getattr(settings, knob.name)) for knob in knobs_of(type(settings))]
+    if as_json:
+        rows = [knob._asdict() | {"value": value} for knob, value in told]
+        print_json([{key: _plain(value) for key, value in row.items()} for row in rows])
+        return
+    for is_own, title in ((True, "its own knobs"), (False, "knobs of every recipe")):
+        rows = [
+            {"knob": knob.name, "value": _written(value, knob.default), "meaning": knob.meaning}
+            for knob, value in told
+            if knob.is_own is is_own
+        ]
+        print_table(rows, columns={"knob": "knob", "value": "value", "meaning": "what it does"}, title=title)
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _written(value: Any, default: Any) -> str:
+    """As `--set` wants it."""
+    if value != default:
+        return f"{_written(value, value)} (default: {_written(default, default)})"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def load_recipe(name: str) -> tuple[Any, type[TrainSettings]]:

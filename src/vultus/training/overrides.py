@@ -2,12 +2,12 @@
 
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vultus.errors import InputError
+from vultus.training.knobs import kind_of, knobs
 from vultus.training.settings import TrainSettings
 
 R = TypeVar("R", bound=TrainSettings)
@@ -25,25 +25,20 @@ def overridden(recipe: type[R], assignments: Iterable[str]) -> R:
         InputError: no such field, not an assignment, or a value of another kind.
     """
     hints = get_type_hints(recipe)
+    names = [knob.name for knob in knobs(recipe)]
     values: dict[str, Any] = {}
     for assignment in assignments:
-        name, is_assigned, text = assignment.partition("=")
-        name = name.strip()
+        name, is_assigned, text = (part.strip() for part in assignment.partition("="))
         if not is_assigned:
             raise InputError(f"--set wants name=value, got {assignment!r}")
-        if name not in knobs(recipe):
-            close = get_close_matches(name, knobs(recipe), 3, 0.5) or sorted(knobs(recipe))
+        if name not in names:
+            close = get_close_matches(name, names, 3, 0.5) or sorted(names)
             raise InputError(f"{recipe.__name__} has no field {name!r}; there is {', '.join(close)}")
         try:
-            values[name] = converted(text.strip(), hints[name])
+            values[name] = converted(text, hints[name])
         except ValueError as error:
-            raise InputError(f"{name} must be {_told(hints[name])}, got {text!r}") from error
+            raise InputError(f"{name} must be {kind_of(hints[name])}, got {text!r}") from error
     return recipe(**values)
-
-
-def knobs(recipe: type[TrainSettings]) -> Mapping[str, Any]:
-    """Each field with its default."""
-    return {field.name: field.default for field in fields(recipe)}
 
 
 def converted(text: str, hint: Any) -> Any:
@@ -56,25 +51,25 @@ def converted(text: str, hint: Any) -> Any:
     if origin in (Union, types.UnionType):
         if text.lower() in {"none", ""} and type(None) in choices:
             return None
-        (inner,) = (choice for choice in choices if choice is not type(None))
-        return converted(text, inner)
+        (hint,) = (choice for choice in choices if choice is not type(None))
+        return converted(text, hint)
     if origin is Literal:
-        if text not in choices:
-            raise ValueError(text)
-        return text
+        return chosen(text, {str(choice): choice for choice in choices})
     if origin is tuple:
         parts = [part.strip() for part in text.strip("()").split(",") if part.strip()]
-        if choices[-1] is not Ellipsis and len(parts) != len(choices):
-            raise ValueError(text)
-        return tuple(converted(part, choices[0]) for part in parts)
+        each = choices[:1] * len(parts) if choices[-1] is Ellipsis else choices
+        return tuple(converted(part, choice) for part, choice in zip(parts, each, strict=True))
     if hint is bool:
-        if text.lower() not in WORDS:
-            raise ValueError(text)
-        return WORDS[text.lower()]
+        return chosen(text.lower(), WORDS)
     return Path(text).expanduser() if hint is Path else hint(text)
 
 
-def _told(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return f"one of {', '.join(get_args(hint))}"
-    return str(getattr(hint, "__name__", hint)).replace("pathlib.", "")
+def chosen(word: str, words: Mapping[str, Any]) -> Any:
+    """What one of these words stands for.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    if word not in words:
+        raise InputError(f"{word!r} is none of {', '.join(words)}")
+    return words[word]

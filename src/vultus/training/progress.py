@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -10,25 +11,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Display:
-    """A bar and lines on standard error; on all processes but the first, nothing.
+    """A bar on a terminal, and lines, on standard error.
 
     Args:
         epochs: of the whole run.
+        batch_size: samples of a batch.
         is_shown: False is silent.
-
-    Attributes:
-        batches_per_second: of this epoch, since it was started or resumed.
     """
 
-    def __init__(self, epochs: int, *, is_shown: bool) -> None:
+    def __init__(self, *, epochs: int, batch_size: int, is_shown: bool) -> None:
         self._epochs = epochs
+        self._batch_size = batch_size
         self._console = Console(stderr=True, quiet=not is_shown, soft_wrap=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._bar.add_task("")
-        self._losses: Mapping[str, float] = {}
-        self._done = 0
-        self._began = time.monotonic()
+        self._began, self._batches = time.monotonic(), 0
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -39,35 +37,29 @@ class Display:
     ) -> None:
         self._bar.stop()
 
-    @property
-    def batches_per_second(self) -> float:
-        """Of this epoch."""
-        return self._done / max(1e-9, time.monotonic() - self._began)
+    def say(self, text: str) -> None:
+        """A line."""
+        self._console.print(text, highlight=False, markup=False)
 
     def start_epoch(self, epoch: int, *, batches: int, done: int) -> None:
-        """A new bar; `done` batches of it were done by a run that was stopped."""
-        self._done, self._began = 0, time.monotonic()
-        self._bar.reset(
-            self._task, total=batches, completed=done, description=f"epoch {epoch + 1}/{self._epochs}"
-        )
-
-    def end_epoch(self, epoch: int) -> None:
-        """A line with the last losses of the epoch, which counts from 0."""
-        losses = "".join(f"{name} {value:.4g}, " for name, value in self._losses.items())
-        told = f"epoch {epoch + 1}/{self._epochs}: {losses}{self.batches_per_second:.2f} batches/s"
-        self._console.print(told, highlight=False)
+        """A new bar for an epoch, from 0, of which `done` batches were done before the run was stopped."""
+        self._began, self._batches = time.monotonic(), 0
+        told = f"epoch {epoch + 1}/{self._epochs}"
+        self._bar.reset(self._task, total=batches, completed=done, description=told)
 
     def advance(self, batches: int) -> None:
         """So many batches are done."""
-        self._done += batches
+        self._batches += batches
         self._bar.advance(self._task, batches)
 
-    def tell(self, losses: Mapping[str, float]) -> None:
-        """The losses of a logged step."""
-        self._losses = losses
+    @property
+    def samples_per_second(self) -> float:
+        """Of this epoch, since it was started or resumed; of all processes together."""
+        return self._batches * self._batch_size / max(1e-9, time.monotonic() - self._began)
 
-    def judged(self, epoch: int, figures: Mapping[str, float], *, is_best: bool) -> None:
-        """The figures of a validation."""
-        told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        mark = ", the best so far" if is_best else ""
-        self._console.print(f"after epoch {epoch}: {told}{mark}", highlight=False)
+    def end_epoch(self, epoch: int, losses: Mapping[str, float]) -> None:
+        """The means of the losses over an epoch, which counts from 0."""
+        means = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+        time_taken = timedelta(seconds=round(time.monotonic() - self._began))
+        speed = f"{self.samples_per_second:.1f} samples/s"
+        self.say(f"epoch {epoch + 1}/{self._epochs}: {means} ({time_taken}, {speed})")

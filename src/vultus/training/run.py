@@ -3,16 +3,17 @@
 recipe.json      every knob, the commit, the hashes of the data, the versions of the libraries
 log.csv          a row every few steps: losses, learning rate, samples per second
 validation.csv   a row for each validation
-events.*         the same for TensorBoard
+curves.png       both as a picture
+events.*         both for TensorBoard
 last.ckpt        all that going on needs
 best.pt          the weights of the best validation (without one: the last)
 """
 
 import csv
 import hashlib
+import io
 import json
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from typing import Any
 
 import vultus
 from vultus.errors import InputError, TrainingError
+from vultus.evaluate.provenance import commit
 from vultus.image import replace_file
 from vultus.training.settings import UNIMPORTANT, TrainSettings
 
@@ -58,6 +60,11 @@ class Run:
         """Figures of each validation."""
         return self.folder / "validation.csv"
 
+    @property
+    def curves(self) -> Path:
+        """The losses and the figures as a picture."""
+        return self.folder / "curves.png"
+
 
 def open_run(folder: Path, recipe: TrainSettings, *, data: Mapping[str, Path]) -> Run:
     """A new run's folder, or that of a run that goes on.
@@ -65,7 +72,8 @@ def open_run(folder: Path, recipe: TrainSettings, *, data: Mapping[str, Path]) -
     Args:
         folder: created if it is not there.
         recipe: every knob; those that change no number may differ from the run that goes on.
-        data: what is learnt from, by name: files and folders whose hashes are kept.
+        data: what is learnt from, by name: files and folders whose hashes are kept. One that is named as the
+            knob that holds its path may have moved.
 
     Raises:
         TrainingError: the folder holds a run with another recipe or other data.
@@ -92,15 +100,14 @@ def open_run(folder: Path, recipe: TrainSettings, *, data: Mapping[str, Path]) -
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) -> None:
     old, new = before["settings"], now["settings"]
+    hashed = {*before["data"], *now["data"]}
     changed = [
         f"{name} was {old.get(name)}, is {new.get(name)}"
-        for name in sorted({*old, *new} - UNIMPORTANT)
+        for name in sorted({*old, *new} - UNIMPORTANT - hashed)
         if old.get(name) != new.get(name)
     ]
     changed += [
-        f"the data {name!r} changed"
-        for name in sorted({*before["data"], *now["data"]})
-        if _digest(before, name) != _digest(now, name)
+        f"the data {name!r} changed" for name in sorted(hashed) if _digest(before, name) != _digest(now, name)
     ]
     if before["recipe"] != now["recipe"]:
         changed.insert(0, f"the recipe was {before['recipe']}, is {now['recipe']}")
@@ -133,21 +140,6 @@ def describe(path: Path) -> dict[str, Any]:
     return {"path": str(path), "files": len(files), "sha256": digest, "sha256_of": "names and sizes"}
 
 
-def commit() -> str | None:
-    """The commit of this code, with + where files differ from it; None outside of git."""
-    folder = Path(vultus.__file__).parent
-    try:
-        head = _git(folder, "rev-parse", "HEAD")
-        return head + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no", ".") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  # our own words
-
-
 def append_row(file: Path, row: Mapping[str, Any]) -> None:
     """One more row of a CSV file, whose first row names the columns."""
     is_new = not file.exists()
@@ -158,14 +150,27 @@ def append_row(file: Path, row: Mapping[str, Any]) -> None:
         writer.writerow(row)
 
 
-def forget_after(file: Path, step: int) -> None:
-    """Drop the rows of steps later than this one: they are going to be done again."""
+def forget_after(file: Path, last: int, *, column: str) -> None:
+    """Drop the rows beyond the last step or epoch: they are going to be done again.
+
+    Args:
+        file: of `append_row`; nothing happens where it is not there.
+        last: the highest value that stays.
+        column: whose value that is.
+    """
     if not file.exists():
         return
     with file.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
-        rows = [row for row in reader if row["step"] and int(row["step"]) <= step]
         columns = reader.fieldnames or []
+        whole = [row for row in reader if None not in row.values()]
+    kept = [row for row in whole if int(row[column]) <= last]
+    if not kept:
+        file.unlink()
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(kept)
     with replace_file(file) as binary:
-        lines = [",".join(columns), *(",".join(row[name] or "" for name in columns) for row in rows)]
-        binary.write(("\r\n".join(lines) + "\r\n").encode())
+        binary.write(text.getvalue().encode())

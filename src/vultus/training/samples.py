@@ -1,13 +1,18 @@
 """Which sample is seen when: everything about it is a function of the seed, the epoch and its place.
 
 So a run can be resumed at the very sample, by any number of processes, without keeping the state of a random
-generator anywhere: `chance_of(seed, draw)` makes the generator of one sample.
+generator anywhere: `chance_of(seed, draw)` makes the generator of one sample. torchdata's loader remembers
+which batch comes next, also while worker processes are some batches ahead.
 """
 
+import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import cv2
 import numpy as np
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from vultus.errors import InputError
 
@@ -76,19 +81,24 @@ class PlannedBatches:
 
     Attributes:
         epoch: which epoch is drawn; set it before iterating.
+        skipped: batches of that epoch that are left out at its beginning.
     """
 
     def __init__(self, plan: Plan, *, rank: int = 0, rank_count: int = 1) -> None:
         self.epoch = 0
+        self.skipped = 0
         self._plan = plan
         self._rank = rank
         self._rank_count = rank_count
 
     def __len__(self) -> int:
+        """Batches of the epoch, those that are skipped too."""
         return len(self._plan(self.epoch))
 
     def __iter__(self) -> Iterator[list[Draw]]:
         for number, batch in enumerate(self._plan(self.epoch)):
+            if number < self.skipped:
+                continue
             if len(batch) < self._rank_count:
                 raise InputError(
                     f"batch {number} of epoch {self.epoch} has {len(batch)} samples for {self._rank_count} "
@@ -111,3 +121,29 @@ class Drawn:
 
     def __getitems__(self, draws: Sequence[Draw]) -> Any:
         return self._samples.batch(draws)
+
+
+def make_loader(samples: Samples, batches: PlannedBatches, *, workers: int) -> StatefulDataLoader[Any]:
+    """The loader of one process. Its state tells where it is, to a loader with as many workers."""
+    with warnings.catch_warnings():
+        # torchdata 0.11 calls something that torch 2.13 no longer wants to be called
+        warnings.filterwarnings("ignore", "'set_vital' is deprecated", UserWarning)
+        return StatefulDataLoader(
+            Drawn(samples),
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=_unchanged,
+            persistent_workers=workers > 0,
+            worker_init_fn=_begin_worker,
+        )
+
+
+def _unchanged(batch: Any) -> Any:
+    """Samples bring their own collation."""
+    return batch
+
+
+def _begin_worker(_number: int) -> None:
+    """A worker leaves Ctrl-C to the process that it works for, and takes one core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)

@@ -1,7 +1,7 @@
 """What a training run can be told: the knobs of every recipe. A recipe inherits them and adds its own."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from vultus.errors import InputError
 from vultus.training.checks import check_not_negative, check_positive
@@ -27,7 +27,7 @@ class TrainSettings:
             or constant.
         warmup_epochs: the learning rate first grows linearly over so many epochs; a fraction will do.
         milestones: epochs after which the learning rate is multiplied by `gamma`.
-        gamma: of the milestones.
+        gamma: what the learning rate is multiplied by at each milestone.
         power: of the polynomial.
         final_lr_share: what cosine and poly end at, as a share of `lr`.
         accumulate: batches whose gradients make one step; what an epoch leaves over makes a step too.
@@ -84,7 +84,10 @@ class TrainSettings:
             validate_every=self.validate_every,
             devices=self.devices,
         )
+        optional = {"clip_norm": self.clip_norm, "patience": self.patience, "threads": self.threads}
+        check_positive(**{name: value for name, value in optional.items() if value is not None})
         check_not_negative(
+            seed=self.seed,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             warmup_epochs=self.warmup_epochs,
@@ -96,10 +99,21 @@ class TrainSettings:
         )
         if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
             raise InputError(f"ema_decay must lie in [0, 1), got {self.ema_decay}")
+        if not 0 <= self.final_lr_share <= 1:
+            raise InputError(f"final_lr_share must lie in [0, 1], got {self.final_lr_share}")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise InputError(f"milestones must grow, got {self.milestones}")
+        _check_word("optimizer", self.optimizer, Optimizer)
+        _check_word("schedule", self.schedule, Schedule)
+        _check_word("precision", self.precision, Precision)
 
 
+def _check_word(name: str, word: str, choices: Any) -> None:
+    if word not in get_args(choices):
+        raise InputError(f"{name} must be one of {', '.join(get_args(choices))}, got {word!r}")
+
+
+# What may differ when a run goes on: it changes what is written when, and where the work is done.
 UNIMPORTANT = frozenset(
-    {"checkpoint_minutes", "log_every", "workers", "threads", "devices"}  # may differ when a run is resumed
+    {"checkpoint_minutes", "log_every", "workers", "threads", "devices", "keep_images", "cache"}
 )

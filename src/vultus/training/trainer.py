@@ -13,31 +13,29 @@ and its log forgets what came after. Ctrl-C and SIGTERM save first.
 """
 
 import math
-import os
-import signal
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
-from torch.utils.tensorboard import SummaryWriter
-from torchdata.stateful_dataloader import StatefulDataLoader
 
 from vultus.errors import TrainingError
-from vultus.training.losses.collectives import max_over_ranks
+from vultus.image import replace_file
+from vultus.training.averages import averaged
+from vultus.training.devices import described, make_fabric
+from vultus.training.journal import Journal
+from vultus.training.losses.collectives import mean_over_ranks
 from vultus.training.optimizers import make_optimizer
-from vultus.training.progress import Display
-from vultus.training.run import Run, append_row, forget_after
-from vultus.training.samples import Drawn, Plan, PlannedBatches, Samples, shuffled
+from vultus.training.run import Run
+from vultus.training.samples import Plan, PlannedBatches, Samples, make_loader, shuffled
 from vultus.training.schedules import lr_factor
 from vultus.training.settings import TrainSettings
+from vultus.training.stopping import StopRequest
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -54,7 +52,8 @@ class Validation(NamedTuple):
     best: str
 
 
-class Progress:
+@dataclass(slots=True)
+class Position:
     """Where a run is.
 
     Attributes:
@@ -63,14 +62,15 @@ class Progress:
         step: steps of the optimiser that are done, in all.
         best: the highest figure so far.
         worse: validations since then.
+        figures: of the last validation.
     """
 
-    def __init__(self) -> None:
-        self.epoch = 0
-        self.batches = 0
-        self.step = 0
-        self.best = -math.inf
-        self.worse = 0
+    epoch: int = 0
+    batches: int = 0
+    step: int = 0
+    best: float = -math.inf
+    worse: int = 0
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -90,14 +90,16 @@ def fit(
         samples: what is learnt from.
         settings: the knobs.
         run: the folder, from `open_run`.
-        plan: which samples make which batch; by default shuffled, each once in an epoch.
+        plan: which samples make which batch; by default shuffled, each once in an epoch. The schedule counts
+            on epochs of as many batches as the first one.
         validation: how the network is judged; without it the last network is kept.
 
     Returns:
         The figures of the last validation. The best network's weights are in `run.best`.
 
     Raises:
-        TrainingError: the loss is no finite number.
+        TrainingError: the loss or a weight is no finite number, or a validation lacks the figure that it is
+            judged by.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, when the checkpoint is written.
     """
     return Trainer(
@@ -124,23 +126,19 @@ class Trainer:
         validation: Validation | None,
     ) -> None:
         self.settings, self.run, self.validation = settings, run, validation
+        self.fabric = fabric = make_fabric(settings)
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        self.fabric = make_fabric(settings)
-        self.fabric.launch()
         if settings.channels_last:
             learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to its stubs
-        network = learner.network  # promised by `fit`
-        assert isinstance(network, nn.Module)  # noqa: S101
-        self.network = network
-        self.learner, self.optimizer = self.fabric.setup(learner, make_optimizer(learner, settings))
-        self.average = averaged(network, settings.ema_decay) if settings.ema_decay is not None else None
-        self.batches = PlannedBatches(plan, rank=self.fabric.global_rank, rank_count=self.fabric.world_size)
+        self.network = learner.get_submodule("network")
+        self.learner, self.optimizer = fabric.setup(learner, make_optimizer(learner, settings))
+        self.average = averaged(self.network, settings.ema_decay) if settings.ema_decay is not None else None
+        self.batches = PlannedBatches(plan, rank=fabric.global_rank, rank_count=fabric.world_size)
         self.loader = make_loader(samples, self.batches, workers=settings.workers)
         self.steps_per_epoch = math.ceil(len(self.batches) / settings.accumulate)
         self.schedule = LambdaLR(self.optimizer, self._lr_factor)
-        self.progress = Progress()
-        self.is_stopped = False
+        self.position = Position()
         self.saved_at = time.monotonic()
 
     def _lr_factor(self, step: int) -> float:
@@ -148,92 +146,88 @@ class Trainer:
 
     def fit(self) -> Mapping[str, float]:
         """Train to the end; see `fit` above."""
-        figures: Mapping[str, float] = {}
         if self.run.checkpoint.exists():
             self._load()
-        is_first = self.fabric.is_global_zero
-        self.writer = SummaryWriter(self.run.folder, purge_step=self.progress.step) if is_first else None
-        with self._stopping_gently(), Display(self.settings.epochs, is_shown=is_first) as self.display:
-            while self.progress.epoch < self.settings.epochs and not self._has_lost_patience():
+        position = self.position
+        self.journal = Journal(
+            self.run,
+            self.settings,
+            epoch=position.epoch,
+            step=position.step,
+            is_kept=self.fabric.is_global_zero,
+        )
+        with StopRequest() as self.stop, self.journal:
+            self._introduce()
+            while position.epoch < self.settings.epochs and not self._has_lost_patience():
                 self._train_epoch()
-                self.progress.epoch += 1
-                self.progress.batches = 0
+                position.epoch, position.batches = position.epoch + 1, 0
                 if self._is_judged():
-                    figures = self._validate()
+                    self._validate()
                 self._save()
-        if self.writer:
-            self.writer.close()
-        if self.validation is None and is_first:
-            save_atomically(self._judged().state_dict(), self.run.best)
-        return figures
+            if self.validation is None:
+                self._keep()
+            self.journal.finish()
+        return position.figures
 
     def _train_epoch(self) -> None:
         """The rest of an epoch, step by step."""
+        settings, position = self.settings, self.position
         self.learner.train()
-        self.batches.epoch = self.progress.epoch
+        self.batches.epoch = position.epoch
         count = len(self.batches)
-        self.display.start_epoch(self.progress.epoch, batches=count, done=self.progress.batches)
-        batches = iter(self.loader)
-        while self.progress.batches < count:
-            window = list(islice(batches, self.settings.accumulate))
-            losses = self._step(window)
-            self.progress.batches += len(window)
-            self.progress.step += 1
-            self._log(losses, window=window)
-            self._save_if_due()
-        self.display.end_epoch(self.progress.epoch)
+        self.journal.start_epoch(position.epoch, batches=count, done=position.batches)
+        batches = iter(self.loader) if position.batches < count else iter(())
+        while position.batches < count:
+            window = list(islice(batches, settings.accumulate))
+            lr = settings.lr * self._lr_factor(position.step)
+            losses, is_due, is_stopped = self._agreed(self._step(window))
+            position.batches += len(window)
+            position.step += 1
+            self._check_finite(losses)
+            self.journal.stepped(losses, epoch=position.epoch, step=position.step, batches=len(window), lr=lr)
+            if is_due or is_stopped:
+                self._save()
+            if is_stopped:
+                self._leave()
+        self.batches.skipped = 0
+        self.journal.end_epoch(position.epoch)
 
     def _step(self, window: Sequence[Any]) -> Mapping[str, Tensor]:
-        """One step of the optimiser on the batches of one window; the losses of the last of them."""
+        """One step of the optimiser on the batches of one window; the means of their losses."""
         fabric, settings = self.fabric, self.settings
-        torch.manual_seed(hash((settings.seed, self.progress.step, fabric.global_rank)))  # dropout's chance
+        torch.manual_seed(chance_of_step(settings.seed, self.position.step, fabric.global_rank))  # dropout's
+        means: dict[str, Tensor] = {}
         self.optimizer.zero_grad()
         for number, batch in enumerate(window, 1):
             with fabric.no_backward_sync(self.learner, enabled=number < len(window)):
                 losses = self.learner(fabric.to_device(batch))
                 fabric.backward(losses.total / len(window))
+            for name, loss in losses._asdict().items():
+                means[name] = means.get(name, 0) + loss.detach() / len(window)
         if settings.clip_norm is not None:
-            fabric.clip_gradients(self.learner, self.optimizer, max_norm=settings.clip_norm)
+            self._clip(settings.clip_norm)
         self.optimizer.step()
         self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
-        named: Mapping[str, Tensor] = losses._asdict()
-        return named
+        return means
 
-    def _log(self, losses: Mapping[str, Tensor], *, window: Sequence[Any]) -> None:
-        """Progress every step; a row of the log every `log_every` steps."""
-        self.display.advance(len(window))
-        progress, step = self.progress, self.progress.step
-        if step % self.settings.log_every:
-            return
-        values = {
-            name: self.fabric.all_reduce(value.detach(), reduce_op="mean") for name, value in losses.items()
-        }
-        row = {name: round(float(value), 6) for name, value in values.items()}  # type: ignore[arg-type]  # a tensor for a tensor
-        if not math.isfinite(row["total"]):
-            raise TrainingError(
-                f"the loss became {row['total']} in step {step} of epoch {progress.epoch}: {row}. The last "
-                f"checkpoint ({self.run.checkpoint}) is older. Lower lr, lengthen "
-                "warmup_epochs, or set clip_norm"
-            )
-        if self.writer is None:
-            return
-        lr = self.optimizer.param_groups[0]["lr"]
-        speed = self.display.batches_per_second * self.settings.batch_size
-        told = {
-            "epoch": progress.epoch,
-            "step": step,
-            "lr": f"{lr:.3g}",
-            "samples_per_second": f"{speed:.1f}",
-        }
-        append_row(self.run.log, told | row)
-        for name, value in (row | {"lr": lr}).items():
-            self.writer.add_scalar(f"training/{name}", value, step)
-        self.display.tell(row)
+    def _clip(self, max_norm: float) -> None:
+        try:
+            self.fabric.clip_gradients(self.learner, self.optimizer, max_norm=max_norm)
+        except RuntimeError as error:  # a length of inf or nan, which torch refuses to clip
+            raise self._diverged("the length of the gradient") from error
+
+    def _agreed(self, losses: Mapping[str, Tensor]) -> tuple[dict[str, float], bool, bool]:
+        """The mean losses, whether a checkpoint is due, whether to stop: alike on all processes."""
+        is_due = time.monotonic() - self.saved_at > 60 * self.settings.checkpoint_minutes
+        wishes = torch.tensor([is_due, self.stop.is_made], dtype=torch.float32, device=self.fabric.device)
+        values = torch.stack([loss.float() for loss in losses.values()])
+        *means, due, stop = mean_over_ranks(torch.cat([values, wishes])).tolist()
+        return dict(zip(losses, means, strict=True)), due > 0, stop > 0
 
     def _is_judged(self) -> bool:
-        done = self.progress.epoch
+        done = self.position.epoch
         return self.validation is not None and (
             done % self.settings.validate_every == 0 or done == self.settings.epochs
         )
@@ -242,60 +236,81 @@ class Trainer:
         """The network that is validated and kept: the average where there is one."""
         return self.network if self.average is None else self.average.module
 
-    def _validate(self) -> Mapping[str, float]:
+    def _validate(self) -> None:
         """Measure the network on the first process, keep it if it is the best so far."""
-        assert self.validation is not None  # noqa: S101  # _is_judged
-        figures: Mapping[str, float] = {}
-        if self.fabric.is_global_zero:
-            network = self._judged().eval()
+        self._check_weights()
+        position, validation = self.position, self.validation
+        figures: dict[str, float] = {}
+        if validation is not None and self.fabric.is_global_zero:
             with torch.no_grad():
-                figures = self.validation.measure(network)
-            network.train()
-            self._keep_if_best(figures, network)
-        self.fabric.barrier()
-        figures, self.progress.best, self.progress.worse = self.fabric.broadcast(
-            (figures, self.progress.best, self.progress.worse)
-        )
-        return figures
+                measured = validation.measure(self._judged().eval())
+            figures = {name: float(value) for name, value in measured.items()}
+        position.figures = figures = self.fabric.broadcast(figures)
+        figure = self._decisive(figures)
+        position.worse += 1
+        if figure > position.best:
+            position.best, position.worse = figure, 0
+            self._keep()
+        self.journal.judged(figures, epoch=position.epoch, step=position.step, is_best=position.worse == 0)
 
-    def _keep_if_best(self, figures: Mapping[str, float], network: nn.Module) -> None:
-        assert self.validation is not None  # noqa: S101  # _is_judged
-        assert self.writer is not None  # noqa: S101  # the first process has one
-        progress = self.progress
-        told = {"epoch": progress.epoch, "step": progress.step}
-        append_row(self.run.validations, told | {name: round(value, 5) for name, value in figures.items()})
-        for name, value in figures.items():
-            self.writer.add_scalar(f"validation/{name}", value, progress.step)
-        progress.worse += 1
-        if figures[self.validation.best] > progress.best:
-            progress.best, progress.worse = figures[self.validation.best], 0
-            save_atomically(network.state_dict(), self.run.best)
-        self.display.judged(progress.epoch, figures, is_best=progress.worse == 0)
+    def _decisive(self, figures: Mapping[str, float]) -> float:
+        """The figure that is to be as high as possible."""
+        name = self.validation.best if self.validation else ""
+        if name not in figures:
+            raise TrainingError(
+                f"the run is judged by {name!r}, which its validation does not measure: there is "
+                f"{', '.join(figures) or 'nothing'}"
+            )
+        return figures[name]
 
     def _has_lost_patience(self) -> bool:
         patience = self.settings.patience
-        return patience is not None and self.progress.worse >= patience
+        return patience is not None and self.position.worse >= patience
 
-    def _save_if_due(self) -> None:
-        """Save every `checkpoint_minutes`, and before stopping; all processes decide alike."""
-        is_due = time.monotonic() - self.saved_at > 60 * self.settings.checkpoint_minutes
-        wishes = max_over_ranks(
-            torch.tensor([float(is_due), float(self.is_stopped)], device=self.fabric.device)
+    def _keep(self) -> None:
+        """Write the judged network's weights to best.pt, whole or not at all."""
+        if self.fabric.is_global_zero:
+            with replace_file(self.run.best) as stream:
+                torch.save(self._judged().state_dict(), stream)
+
+    def _check_finite(self, losses: Mapping[str, float]) -> None:
+        if not math.isfinite(losses["total"]):
+            raise self._diverged("the loss")
+
+    def _check_weights(self) -> None:
+        """No checkpoint and no validation of a network that is lost."""
+        if not all(bool(weight.isfinite().all()) for weight in self.learner.parameters()):
+            raise self._diverged("a weight")
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"{what} became no finite number in step {self.position.step} of epoch {self.position.epoch}. "
+            f"The last checkpoint in {self.run.folder}, if there is one, is older. Start again in another "
+            "folder with a lower lr, longer warmup_epochs, or clip_norm"
         )
-        is_due, is_stopped = (bool(wish) for wish in wishes)
-        if is_due or is_stopped:
-            self._save()
-        if is_stopped:
-            raise KeyboardInterrupt
+
+    def _introduce(self) -> None:
+        """The first lines on the terminal."""
+        position = self.position
+        self.journal.say(described(self.fabric, threads=torch.get_num_threads()) + f"; {self.run.folder}")
+        if position.step:
+            self.journal.say(f"going on in epoch {position.epoch + 1} after {position.batches} batches")
+
+    def _leave(self) -> None:
+        self.journal.say(f"stopped after step {self.position.step}: the same command goes on from there")
+        raise KeyboardInterrupt
 
     def _save(self) -> None:
-        state = self._state() | {
-            "progress": vars(self.progress),
-            # An epoch that is over starts anew; within one, the loader knows which batch comes next.
-            "loader": self.loader.state_dict() if self.progress.batches else None,
+        self._check_weights()
+        is_within = 0 < self.position.batches < len(self.batches)
+        rest = {
+            "position": asdict(self.position),
+            "loader": self.loader.state_dict() if is_within else None,
+            "workers": self.settings.workers,
+            "skipped": self.batches.skipped,
         }
         temporary = self.run.checkpoint.with_suffix(".tmp")
-        self.fabric.save(temporary, state)
+        self.fabric.save(temporary, self._state() | rest)
         if self.fabric.is_global_zero:
             temporary.replace(self.run.checkpoint)
         self.fabric.barrier()
@@ -303,86 +318,21 @@ class Trainer:
 
     def _load(self) -> None:
         rest = self.fabric.load(self.run.checkpoint, self._state())
-        vars(self.progress).update(rest["progress"])
-        if rest["loader"]:
-            self.batches.epoch = self.progress.epoch
+        self.position = Position(**rest["position"])
+        self.batches.epoch = self.position.epoch
+        if rest["loader"] is None:
+            return
+        if rest["workers"] == self.settings.workers:
+            self.batches.skipped = rest["skipped"]
             self.loader.load_state_dict(rest["loader"])
-        if self.fabric.is_global_zero:
-            for file in (self.run.log, self.run.validations):
-                forget_after(file, self.progress.step)
-        self.fabric.barrier()
+        else:  # a loader's state is bound to its number of workers; the batches themselves are not
+            self.batches.skipped = self.position.batches
 
     def _state(self) -> dict[str, Any]:
         state = {"learner": self.learner, "optimizer": self.optimizer, "schedule": self.schedule}
         return state if self.average is None else state | {"average": self.average}
 
-    @contextmanager
-    def _stopping_gently(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM ask for a checkpoint after this step; a second Ctrl-C does not wait."""
 
-        def stop(number: int, _frame: object) -> None:
-            self.is_stopped = True
-            signal.signal(number, before[signal.Signals(number)])
-
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in before:
-            signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def make_fabric(settings: TrainSettings) -> Fabric:
-    """The device, the precision and the other processes: torchrun's, or `devices` on this machine."""
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", settings.devices))
-    nodes = int(os.environ.get("WORLD_SIZE", local)) // local
-    is_shared = local * nodes > 1
-    return Fabric(
-        accelerator="auto",
-        devices=local,
-        num_nodes=nodes,
-        strategy="ddp" if is_shared else "auto",
-        precision=settings.precision,
-    )
-
-
-def make_loader(samples: Samples, batches: PlannedBatches, *, workers: int) -> StatefulDataLoader[Any]:
-    """The loader of one process, which can say where it is."""
-    with warnings.catch_warnings():
-        # torchdata 0.11 calls something that torch 2.13 no longer wants to be called
-        warnings.filterwarnings("ignore", "'set_vital' is deprecated", UserWarning)
-        return StatefulDataLoader(
-            Drawn(samples),
-            batch_sampler=batches,
-            num_workers=workers,
-            collate_fn=unchanged,
-            persistent_workers=workers > 0,
-        )
-
-
-def averaged(network: nn.Module, decay: float) -> AveragedModel:
-    """A moving average of the weights and of the batch norms' statistics; young, it forgets faster.
-
-    The decay after n steps is min(decay, (1 + n) / (10 + n)), so that a short run is not judged by its start.
-    """
-
-    def average(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-        kept = min(decay, (1 + int(count)) / (10 + int(count)))
-        return mean + (1 - kept) * (new - mean) if mean.is_floating_point() else new
-
-    return AveragedModel(network, avg_fn=average, use_buffers=True)
-
-
-def save_atomically(state: Mapping[str, Tensor], path: os.PathLike[str]) -> None:
-    """Write a state dict, whole or not at all."""
-    from vultus.image import replace_file
-
-    with replace_file(path) as stream:
-        torch.save(state, stream)
-
-
-def unchanged(batch: Any) -> Any:
-    """Samples bring their own collation."""
-    return batch
+def chance_of_step(seed: int, step: int, rank: int) -> int:
+    """What torch is seeded with before a step: dropout's chance."""
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])

@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM, remembered until the training loop has written its checkpoint."""
+
+import signal
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGAIN_SECONDS = 3.0  # torchrun passes on a Ctrl-C that the terminal has sent already: that is no second wish
+
+
+class StopRequest:
+    """A context in which the first signal is only remembered; one that comes seconds later acts at once.
+
+    Outside of the main thread, where Python hands out no signals, nothing is remembered.
+
+    Attributes:
+        is_made: whether somebody wants to stop.
+    """
+
+    def __init__(self) -> None:
+        self.is_made = False
+        self._made_at = 0.0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._remember) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, _frame: object) -> None:
+        if not self.is_made:
+            self.is_made, self._made_at = True, time.monotonic()
+        elif time.monotonic() - self._made_at > AGAIN_SECONDS:
+            signal.signal(number, self._before[number])
+            signal.raise_signal(number)
