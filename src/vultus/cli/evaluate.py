@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from vultus.cli import evaluate_detection, evaluate_ijb, evaluate_pairs, evaluate_people
+from vultus.cli import evaluate_detection, evaluate_ijb, evaluate_pairs, evaluate_people, evaluate_slices
 from vultus.cli.evaluate_pairs import set_command
 
 app = typer.Typer(
@@ -45,4 +45,6 @@ app.command(rich_help_panel=PAIRS)(evaluate_ijb.ijb)
 app.command(rich_help_panel=PEOPLE)(evaluate_people.people)
 app.command(rich_help_panel=PEOPLE)(evaluate_people.identify)
 app.command(rich_help_panel=PEOPLE)(evaluate_people.classify)
+app.command(rich_help_panel=PEOPLE)(evaluate_slices.robustness)
+app.command(rich_help_panel=PEOPLE)(evaluate_slices.slices)
 app.command(rich_help_panel=OTHERS)(evaluate_detection.widerface)

@@ -183,7 +183,7 @@ def classify(
     how = SplitOptions(enrolled_images=enrolled_images, unenrolled=0, seed=seed)
     under_test = UnderTest(detector, embedder, flip=flip, faces=faces, threads=threads, aligned=aligned)
     embedded = under_test.embed(found.paths)
-    split = split_people(found.identity_index, embedded.has_face, **asdict(how))
+    split = split_people(found.identity_index, embedded.has_face, **asdict(how)).in_order()
     names = [found.people[found.identity_index[entry[0]]] for entry in split.enrolled]
     result = classify_split(embedded, split)
     title = f"Closed-set classification on {images.name}"

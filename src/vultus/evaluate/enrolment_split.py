@@ -11,6 +11,7 @@ Somebody of whom no image shows a face cannot be enrolled: they are counted, and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,12 @@ class EnrolmentSplit:
     enrolled: tuple[NDArray[np.intp], ...]
     probes: tuple[NDArray[np.intp], ...]
     strangers: NDArray[np.intp]
+
+    def in_order(self) -> Self:
+        """The same people, in the order of the folder instead of that of the draw."""
+        order = sorted(range(len(self.enrolled)), key=lambda i: int(self.enrolled[i][0]))
+        enrolled, probes = ([parts[i] for i in order] for parts in (self.enrolled, self.probes))
+        return type(self)(tuple(enrolled), tuple(probes), self.strangers)
 
 
 def split_people(

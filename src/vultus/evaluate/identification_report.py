@@ -28,9 +28,9 @@ PROTOCOL: Final = (
     "enrolled image(s) scores, and ties count against us. Strangers are people who are never enrolled: drawn "
     "(seed {seed}), and all who have too few images; they are the same for every gallery size. CMC: probes "
     "of enrolled people, the strangers absent. FNIR: the right person is not first, or below the "
-    "threshold that names at most FPIR of the strangers' probes in a gallery of that size. A probe of somebody enrolled "
-    "without a face is a miss; a stranger's is left out and counted. 95 % Wilson intervals, which take "
-    "probes as independent."
+    "threshold that names at most FPIR of the strangers' probes in a gallery of that size. A probe of "
+    "somebody enrolled without a face is a miss; a stranger's is left out and counted. 95 % Wilson "
+    "intervals, which take probes as independent."
 )
 
 

@@ -85,7 +85,7 @@ def embed_images(
     Raises:
         ImageError: a file that is no image: a test set is whole, or it is not measured.
         FaceCountError: an image with several faces while `choice` is `FaceChoice.ONLY`.
-        InputError: no images, or a usable face in none of them.
+        InputError: no images, or a usable face in none of them; after a `change` that is a finding instead.
     """
     face_count: list[int] = []
 
@@ -98,6 +98,8 @@ def embed_images(
     rows, landmarks = _embed(
         paths, choose, embedder=embedder, change=change or _as_it_is, on_progress=on_progress
     )
+    if change is None:
+        _check_any(rows)
     return _embedded(rows, landmarks, np.array(face_count, dtype=np.intp))
 
 
@@ -128,6 +130,7 @@ def embed_located(
         return [located[start + i] for i in range(len(images))]
 
     rows, landmarks = _embed(paths, look_up, embedder=embedder, change=_as_it_is, on_progress=on_progress)
+    _check_any(rows)
     return _embedded(rows, landmarks, np.ones(len(paths), dtype=np.intp))
 
 
@@ -198,6 +201,13 @@ def _embed(
     return rows, landmarks
 
 
+def _check_any(rows: Sequence[Embeddings]) -> None:
+    if not any(len(row) for row in rows):
+        raise InputError(
+            f"no usable face was found in any of {len(rows):,} images: there is nothing to measure"
+        )
+
+
 def _as_it_is(_: int, image: Image) -> Image:
     return image
 
@@ -210,10 +220,6 @@ def _embedded(
     rows: Sequence[Embeddings], landmarks: Sequence[FloatArray], face_count: NDArray[np.intp]
 ) -> EmbeddedImages:
     has_face = np.array([len(row) > 0 for row in rows], dtype=np.bool_)
-    if not has_face.any():
-        raise InputError(
-            f"no usable face was found in any of {len(rows):,} images: there is nothing to measure"
-        )
     return EmbeddedImages(
         embeddings=_placed(np.concatenate(rows), has_face, empty=0.0),
         has_face=has_face,

@@ -77,7 +77,7 @@ def det_figure(
         kept = seen[_thinned(fmr[seen])]
         axes.plot(_probit(fmr[kept]), _probit(fnmr[kept]), drawstyle="steps-pre", color=colour, label=name)
         lowest = {"x": min(lowest["x"], floors[0]), "y": min(lowest["y"], floors[1])}
-    ends = _probit(np.array([lowest["x"], _WIDEST])), _probit(np.array([lowest["y"], _WIDEST]))
+    ends = [_probit(np.array([0.7 * lowest[axis], _WIDEST])) for axis in "xy"]  # the lowest is no border
     diagonal = [max(ends[0][0], ends[1][0]), ends[0][1]]
     axes.plot(diagonal, diagonal, color="0.6", linewidth=0.8, linestyle=":", label="equal error")
     axes.set(xlim=ends[0], ylim=ends[1])
