@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,8 +10,11 @@ from vultus.image import replace_file
 from vultus.training.run import Run
 from vultus.types import FloatArray
 
-NO_CURVES = ("epoch", "step", "lr", "samples_per_second")
-POINTS = 200  # means that a loss is drawn as: single batches differ more than epochs do
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+POINTS = 200  # means that a curve is drawn as: single batches differ more than epochs do
+Columns = dict[str, FloatArray]
 
 
 def draw_curves(run: Run) -> None:
@@ -18,21 +22,32 @@ def draw_curves(run: Run) -> None:
     from matplotlib.figure import Figure
 
     log, validations = read_columns(run.log), read_columns(run.validations)
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    losses, figures, rate = figure.subplots(1, 3, width_ratios=(3, 3, 2))
-    losses.set(title="losses", xlabel="step", yscale="log")
-    figures.set(title="validation", xlabel="step")
-    rate.set(title="learning rate", xlabel="step")
-    for axes, columns, marker in ((losses, log, ""), (figures, validations, ".")):
-        for name in columns.keys() - NO_CURVES if columns else ():
-            axes.plot(coarse(columns["step"]), coarse(columns[name]), marker=marker, label=name)
-        axes.grid(alpha=0.3)
-        axes.legend()
+    rate = {name: log[name] for name in ("step", "lr") if log}
+    losses = {name: values for name, values in log.items() if name not in ("lr", "samples_per_second")}
+    panels = {"losses": losses, "validation": validations, "learning rate": rate}
+    panels = {title: columns for title, columns in panels.items() if columns}
+    if not panels:
+        return
+    figure = Figure(figsize=(4.5 * len(panels), 4), layout="constrained")
+    for number, (title, columns) in enumerate(panels.items(), 1):
+        draw(figure.add_subplot(1, len(panels), number, title=title, xlabel="step"), columns)
     with replace_file(run.curves) as stream:
         figure.savefig(stream, format="png", dpi=100)
 
 
-def read_columns(file: Path) -> dict[str, FloatArray]:
+def draw(axes: "Axes", columns: Columns) -> None:
+    """All columns over the step: few as points and lines, many as lines."""
+    steps = coarse(columns["step"])
+    curves = {name: coarse(values) for name, values in columns.items() if name not in ("epoch", "step")}
+    for name, values in curves.items():
+        axes.plot(steps, values, label=name, marker="." if len(steps) < 20 else "")
+    if axes.get_title() == "losses" and min(values.min() for values in curves.values()) > 0:
+        axes.set_yscale("log")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def read_columns(file: Path) -> Columns:
     """The columns of a CSV file by their names; none if there is no file."""
     if not file.exists():
         return {}

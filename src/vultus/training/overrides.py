@@ -1,5 +1,6 @@
 """`--set name=value`: text to the fields of a recipe, whose annotations say what the text means."""
 
+import math
 import types
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -61,6 +62,8 @@ def converted(text: str, hint: Any) -> Any:
         return tuple(converted(part, choice) for part, choice in zip(parts, each, strict=True))
     if hint is bool:
         return chosen(text.lower(), WORDS)
+    if hint is float and not math.isfinite(float(text)):
+        raise InputError(f"{text} is not finite")
     return Path(text).expanduser() if hint is Path else hint(text)
 
 

@@ -17,11 +17,12 @@ class StopRequest:
 
     Attributes:
         is_made: whether somebody wants to stop.
+        made_at: when that was said, on the monotonic clock.
     """
 
     def __init__(self) -> None:
         self.is_made = False
-        self._made_at = 0.0
+        self.made_at = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -37,7 +38,7 @@ class StopRequest:
 
     def _remember(self, number: int, _frame: object) -> None:
         if not self.is_made:
-            self.is_made, self._made_at = True, time.monotonic()
-        elif time.monotonic() - self._made_at > AGAIN_SECONDS:
+            self.is_made, self.made_at = True, time.monotonic()
+        elif time.monotonic() - self.made_at > AGAIN_SECONDS:
             signal.signal(number, self._before[number])
             signal.raise_signal(number)
