@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from vultus.cli import evaluate_detection, evaluate_ijb, evaluate_pairs, evaluate_people, evaluate_slices
+from vultus.cli import (
+    evaluate_detection,
+    evaluate_ijb,
+    evaluate_pairs,
+    evaluate_people,
+    evaluate_report,
+    evaluate_slices,
+)
 from vultus.cli.evaluate_pairs import set_command
 
 app = typer.Typer(
@@ -48,3 +55,4 @@ app.command(rich_help_panel=PEOPLE)(evaluate_people.classify)
 app.command(rich_help_panel=PEOPLE)(evaluate_slices.robustness)
 app.command(rich_help_panel=PEOPLE)(evaluate_slices.slices)
 app.command(rich_help_panel=OTHERS)(evaluate_detection.widerface)
+app.command(rich_help_panel=OTHERS)(evaluate_report.report)

@@ -1,6 +1,7 @@
 """Measuring the pipeline on labelled images, by the field's protocols: NumPy, no torch."""
 
 from vultus.evaluate.box_ap import AnnotatedFaces, box_ap
+from vultus.evaluate.classification import ClassificationResult, classification
 from vultus.evaluate.curves import (
     EqualError,
     Roc,
@@ -12,15 +13,29 @@ from vultus.evaluate.curves import (
     tar_at_far,
     threshold_at_fmr,
 )
+from vultus.evaluate.degradations import DEGRADATIONS, degraded
 from vultus.evaluate.detection_ap import WiderMatches, WiderResult, match_widerface, widerface_ap
 from vultus.evaluate.detection_breakdown import Part, by_event, by_height
 from vultus.evaluate.detection_interval import ap_draws, ap_interval
+from vultus.evaluate.enrolment_split import EnrolmentSplit, search_split, split_people
+from vultus.evaluate.figures import save_pictures
+from vultus.evaluate.identification import (
+    FnirAtFpir,
+    RankRate,
+    Searches,
+    cmc,
+    fnir_at_fpir,
+    open_set_curve,
+    search_gallery,
+)
 from vultus.evaluate.ijb import IjbTemplates, read_ijb
+from vultus.evaluate.ijb_report import IjbFlags, IjbResult, evaluate_ijb
 from vultus.evaluate.intervals import Interval, bootstrap_over_people, wilson
 from vultus.evaluate.landmark_error import LandmarkError, face_sizes, landmark_errors, landmark_nme
-from vultus.evaluate.lfw import PairsResult, evaluate_pairs
-from vultus.evaluate.one_face import EmbeddedImages, embed_images
+from vultus.evaluate.lfw import PairsResult, evaluate_pairs, score_pairs
+from vultus.evaluate.one_face import EmbeddedImages, embed_crops, embed_images, embed_located
 from vultus.evaluate.packs import Pack, read_pack, write_pack
+from vultus.evaluate.page import write_page
 from vultus.evaluate.pair_sets import PAIR_SETS, PairSet, read_pair_set
 from vultus.evaluate.pairs import Pairs, read_pairs
 from vultus.evaluate.people import (
@@ -35,8 +50,11 @@ from vultus.evaluate.people import (
 )
 from vultus.evaluate.precision_recall import PrecisionRecall
 from vultus.evaluate.provenance import Provenance
-from vultus.evaluate.report import Report, read_report
+from vultus.evaluate.report import Report, Subject, read_report
+from vultus.evaluate.robustness import Slice, evaluate_slices, pairs_of_people
 from vultus.evaluate.scaled_detector import ScaledDetector
+from vultus.evaluate.slices import GroupRates, by_gap, by_range, by_turn, by_value, rates_by_group
+from vultus.evaluate.templates import Templates, pool_templates
 from vultus.evaluate.verification import (
     Fold,
     ScoredPairs,
@@ -51,11 +69,18 @@ from vultus.evaluate.widerface_predictions import read_widerface_predictions, wr
 from vultus.evaluate.widerface_report import widerface_report, write_curves
 
 __all__ = [
+    "DEGRADATIONS",
     "PAIR_SETS",
     "AnnotatedFaces",
+    "ClassificationResult",
     "EmbeddedImages",
+    "EnrolmentSplit",
     "EqualError",
+    "FnirAtFpir",
     "Fold",
+    "GroupRates",
+    "IjbFlags",
+    "IjbResult",
     "IjbTemplates",
     "Interval",
     "LandmarkError",
@@ -67,11 +92,16 @@ __all__ = [
     "PeopleImages",
     "PrecisionRecall",
     "Provenance",
+    "RankRate",
     "Report",
     "Roc",
     "ScaledDetector",
     "ScoredPairs",
+    "Searches",
+    "Slice",
+    "Subject",
     "TarAtFar",
+    "Templates",
     "ThresholdRates",
     "VerificationResult",
     "WiderMatches",
@@ -83,25 +113,41 @@ __all__ = [
     "bootstrap_over_people",
     "box_ap",
     "by_event",
+    "by_gap",
     "by_height",
+    "by_range",
+    "by_turn",
+    "by_value",
     "carried_rates",
     "check_carries",
+    "classification",
+    "cmc",
     "count_impostors",
+    "degraded",
     "detect_images",
+    "embed_crops",
     "embed_images",
+    "embed_located",
     "equal_error",
+    "evaluate_ijb",
     "evaluate_pairs",
+    "evaluate_slices",
     "face_sizes",
     "find_people",
     "find_widerface_images",
+    "fnir_at_fpir",
     "fold_accuracies",
     "genuine_similarities",
     "impostor_similarities",
     "landmark_errors",
     "landmark_nme",
     "match_widerface",
+    "open_set_curve",
+    "pairs_of_people",
+    "pool_templates",
     "rates_at",
     "rates_at_fmr",
+    "rates_by_group",
     "read_ijb",
     "read_pack",
     "read_pair_set",
@@ -110,6 +156,11 @@ __all__ = [
     "read_widerface_predictions",
     "read_widerface_truth",
     "roc",
+    "save_pictures",
+    "score_pairs",
+    "search_gallery",
+    "search_split",
+    "split_people",
     "tar_at_far",
     "threshold_at_fmr",
     "verification",
@@ -118,5 +169,6 @@ __all__ = [
     "wilson",
     "write_curves",
     "write_pack",
+    "write_page",
     "write_widerface_predictions",
 ]

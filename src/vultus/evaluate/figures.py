@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Pictures: TypeAlias = Mapping[str, Callable[[], "Figure"]]  # file name -> what draws it
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart; dark ones first.
-COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666")
 DPI: Final = 120
 
 

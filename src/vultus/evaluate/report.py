@@ -1,7 +1,7 @@
 """A measurement that can be repeated: the figures with the protocol, the model's contract and the command."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -72,7 +72,8 @@ class Report:
         """A page for people."""
         sections = [f"# {self.title}", self.protocol]
         for heading, rows in self.tables().items():
-            sections += [f"## {heading}", _table(rows)]
+            cells = [["", ""], *([name, str(value)] for name, value in rows.items())]
+            sections += [f"## {heading}", markdown_table(cells)]
         sections += [f"![{picture}]({picture})" for picture in self.pictures]
         return "\n\n".join(sections) + "\n"
 
@@ -114,6 +115,7 @@ def read_report(folder: Path) -> Report:
         raise InputError(f"{path} is no report of `vultus evaluate`: {error}") from error
 
 
-def _table(rows: Mapping[str, str]) -> str:
-    cells = ((name, str(value).replace("|", "\\|")) for name, value in rows.items())
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in cells)])
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the headings first, as a table in Markdown."""
+    head, *body = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
+    return "\n".join([f"| {head} |", "|" + "---|" * len(rows[0]), *(f"| {row} |" for row in body)])

@@ -67,8 +67,10 @@ def slices_figure(slices: Sequence[Slice], *, title: str) -> "Figure":
     rows = np.arange(len(slices))
     tars = np.array([one.tar for one in slices])
     ends = np.array([one.tar_interval for one in slices])  # (S, 2)
-    kinds = list(dict.fromkeys(one.name for one in slices))
-    colours = [COLOURS[kinds.index(one.name) % len(COLOURS)] for one in slices]
+    kinds = list(dict.fromkeys(one.name for one in slices if one.name != CLEAN))
+    colours = [
+        "0.75" if one.name == CLEAN else COLOURS[kinds.index(one.name) % len(COLOURS)] for one in slices
+    ]
     axes.barh(rows, tars, color=colours, alpha=0.75)
     spread = np.maximum(np.abs(ends.T - tars), 0)
     axes.errorbar(tars, rows, xerr=spread, fmt="none", ecolor="0.2", elinewidth=1, capsize=2)

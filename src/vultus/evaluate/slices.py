@@ -17,7 +17,7 @@ named as such.
 ISO/IEC 19795-10:2024, quantifying biometric system performance variation across demographic groups.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -147,13 +147,6 @@ def _rates(name: str, compared: NDArray[np.int64], accepted: NDArray[np.int64]) 
     compared, accepted = (counts[np.ix_(present, present)] for counts in (compared, accepted))
     n_genuine, n_hits = int(np.trace(compared)), int(np.trace(accepted))
     n_impostors, n_false = int(compared.sum()) - n_genuine, int(accepted.sum()) - n_hits
-    warnings = []
-    if len(present) < MIN_PEOPLE:
-        warnings.append(f"{len(present)} people, fewer than {MIN_PEOPLE}")
-    if n_genuine < MIN_GENUINE:
-        warnings.append(f"{n_genuine:,} genuine pairs, fewer than {MIN_GENUINE}")
-    if n_false < MIN_FALSE_MATCHES:
-        warnings.append(f"{n_false} false matches, fewer than {MIN_FALSE_MATCHES}")
     missed = n_genuine - n_hits
     return GroupRates(
         name=name,
@@ -164,8 +157,20 @@ def _rates(name: str, compared: NDArray[np.int64], accepted: NDArray[np.int64]) 
         fmr_interval=_fmr_interval(compared, accepted) if n_impostors else None,
         fnmr=missed / n_genuine if n_genuine else None,
         fnmr_interval=wilson(missed, n_genuine) if n_genuine else None,
-        warnings=tuple(warnings),
+        warnings=tuple(_warnings(len(present), n_genuine, n_false)),
     )
+
+
+def _warnings(n_people: int, n_genuine: int, n_false: int) -> Iterator[str]:
+    if n_people == 0:
+        yield "no pairs"
+        return
+    if n_people < MIN_PEOPLE:
+        yield f"{n_people} people, fewer than {MIN_PEOPLE}"
+    if n_genuine < MIN_GENUINE:
+        yield f"{n_genuine:,} genuine pairs, fewer than {MIN_GENUINE}"
+    if n_false < MIN_FALSE_MATCHES:
+        yield f"{n_false} false matches, fewer than {MIN_FALSE_MATCHES}"
 
 
 def _fmr_interval(compared: NDArray[np.int64], accepted: NDArray[np.int64]) -> Interval:
