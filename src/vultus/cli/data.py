@@ -1,4 +1,4 @@
-"""`vultus data`: fetch public data sets, and look what is wrong with labels before a training does."""
+"""`vultus data`: fetch public data sets, cut faces for training, find what is wrong with either beforehand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vultus.cli import options
+from vultus.cli import data_align, options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
 from vultus.training.data.widerface_archives import ARCHIVES, Part
@@ -16,12 +16,13 @@ from vultus.training.data.widerface_archives import ARCHIVES, Part
 if TYPE_CHECKING:
     from vultus.training.data.annotations import RejectedRow
 
-app = typer.Typer(no_args_is_help=True, help="Fetch public data sets, and check labels.")
+app = typer.Typer(no_args_is_help=True, help="Fetch public data sets, cut faces for training, check labels.")
+DETECTION, FACES = "Labelled photos, for detectors", "Faces, for recognisers"
 
 MOST_ROWS = 20  # that a table for people shows
 
 
-@app.command()
+@app.command(rich_help_panel=DETECTION)
 def widerface(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the data shall lie.")],
     *,
@@ -46,7 +47,7 @@ def widerface(
         typer.echo(obtain(archive, folder))
 
 
-@app.command()
+@app.command(rich_help_panel=DETECTION)
 def check(
     labels: Annotated[
         Path, typer.Argument(metavar="LABELS", help="A label file, or a folder of YOLO's .txt files.")
@@ -90,3 +91,6 @@ def check(
 
 def _fields(row: RejectedRow) -> dict[str, Any]:
     return row._asdict() | {"file": str(row.file)}
+
+
+app.command(rich_help_panel=FACES)(data_align.align)

@@ -1,6 +1,6 @@
 """What the recipes of recognisers share: their knobs, their faces, their network, and how it is judged."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -17,13 +17,10 @@ from vultus.networks.catalog import NETWORKS
 from vultus.networks.embedding import unit, widen
 from vultus.networks.facenet import FeatureNetwork
 from vultus.networks.state import load_state
-from vultus.training.data.crop_cache import cached
 from vultus.training.data.face_augment import AUGMENTATIONS, CROP_PX
-from vultus.training.data.folder import read_folder
 from vultus.training.data.identities import IdentitySet, Selection, crop_counts, select
 from vultus.training.data.identity_samples import FaceSamples, normalised
-from vultus.training.data.record_faces import read_records
-from vultus.training.data.shards import read_shards
+from vultus.training.data.reading import read_faces
 from vultus.training.samples import Draw
 from vultus.training.settings import TrainSettings
 from vultus.training.trainer import Validation
@@ -57,29 +54,6 @@ class RecogniserSettings(TrainSettings):
     start: Path | None = None
     augmentation: Augmentation = "light"
     cache: Path | None = Path("runs/cache")
-
-
-def read_faces(
-    path: Path, *, split: str, cache: Path | None = None, sources: Collection[str] = ()
-) -> IdentitySet:
-    """Face crops in whichever form they are.
-
-    Args:
-        path: a folder for each person, tar shards with index.csv, or train.rec.
-        split: of tar shards.
-        cache: where decoded crops are kept; None decodes them anew each time.
-        sources: of tar shards, only rows of these sources; none takes all.
-
-    Raises:
-        InputError: none of these, or nothing in it.
-    """
-    if path.suffix == ".rec":
-        faces: IdentitySet = read_records(path)
-    elif (path / "index.csv").exists():
-        faces = read_shards(path, split=split, sources=sources or None)
-    else:
-        faces = read_folder(path)
-    return faces if cache is None else cached(faces, cache)
 
 
 def all_faces(settings: RecogniserSettings) -> Selection:

@@ -26,7 +26,7 @@ from vultus.types import FloatArray, Image
 
 _POINTS: Final = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 _LANDMARKS: Final = tuple(f"{point}_{axis}" for point in _POINTS for axis in "xy")
-_COLUMNS: Final = ("shard", "file", "source", "identity", "split", *_LANDMARKS)
+COLUMNS: Final = ("shard", "file", "source", "identity", "split", *_LANDMARKS)
 
 
 class ShardFaces:
@@ -103,17 +103,17 @@ def read_shards(
             titles, *lines = csv.reader(stream)
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot read the index {path}: {error}") from error
-    missing = [column for column in _COLUMNS if column not in titles]
+    missing = [column for column in COLUMNS if column not in titles]
     if missing or any(len(line) != len(titles) for line in lines):
         raise InputError(
-            f"{path}: expected the columns {', '.join(_COLUMNS)} in every row; "
+            f"{path}: expected the columns {', '.join(COLUMNS)} in every row; "
             + (
                 f"there is no {', '.join(missing)}"
                 if missing
                 else "some rows are shorter or longer than the first"
             )
         )
-    place = {column: titles.index(column) for column in _COLUMNS}
+    place = {column: titles.index(column) for column in COLUMNS}
     rows = [
         row
         for row, line in enumerate(lines)
@@ -123,7 +123,7 @@ def read_shards(
     if not rows:
         wanted = f"of split {split or 'any'}, source {', '.join(sorted(sources)) if sources else 'any'}"
         raise InputError(f"{path} has {len(lines):,} rows, none {wanted}")
-    table = {column: tuple(lines[row][place[column]] for row in rows) for column in _COLUMNS}
+    table = {column: tuple(lines[row][place[column]] for row in rows) for column in COLUMNS}
     return ShardFaces(folder, np.array(rows, dtype=np.int64), table)
 
 

@@ -33,6 +33,7 @@ from vultus.training.checks import check_not_negative
 from vultus.training.data.identities import Selection, select
 from vultus.training.data.identity_samples import FaceBatch
 from vultus.training.data.joined import JoinedFaces
+from vultus.training.data.reading import read_faces
 from vultus.training.data.samplers import balanced
 from vultus.training.losses.collectives import gather_rows
 from vultus.training.losses.coral import CoralLoss
@@ -47,7 +48,6 @@ from vultus.training.recognition import (
     faces_of_people,
     has_crops,
     network_of,
-    read_faces,
     samples_of,
     validation_of,
 )
