@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from vultus.errors import InputError
@@ -19,7 +20,7 @@ from vultus.interfaces import Embedder
 from vultus.training.data.identities import IdentitySet, digest
 from vultus.types import Crops
 
-ROWS_PER_STEP = 512
+PIECE_ROWS = 512
 
 
 def read_teacher(path: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -30,7 +31,7 @@ def read_teacher(path: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         rows: (N,) which of them.
 
     Raises:
-        InputError: no such file, no embeddings, or fewer than the rows ask for.
+        InputError: no such file, no embeddings, fewer than the rows ask for, or one without a direction.
     """
     try:
         kept = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -42,10 +43,21 @@ def read_teacher(path: Path, rows: NDArray[np.int64]) -> NDArray[np.float32]:
             f"got {kept.dtype} {kept.shape}"
         )
     chosen = np.asarray(kept[rows], dtype=np.float32)
-    return np.asarray(chosen / np.linalg.norm(chosen, axis=1, keepdims=True), dtype=np.float32)
+    lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
+    if not (lengths > 0).all() or not np.isfinite(lengths).all():
+        lost = int(rows[~(np.isfinite(lengths) & (lengths > 0)).ravel()][0])
+        raise InputError(f"{path} has no embedding in row {lost:,}: all zeros, or not finite")
+    return np.asarray(chosen / lengths, dtype=np.float32)
 
 
-def teacher_embeddings(faces: IdentitySet, teacher: Embedder, folder: Path, *, size_px: int = 112) -> Path:
+def teacher_embeddings(
+    faces: IdentitySet,
+    teacher: Embedder,
+    folder: Path,
+    *,
+    size_px: int = 112,
+    piece_rows: int = PIECE_ROWS,
+) -> Path:
     """The file with the teacher's embeddings of every crop, made now or finished now if need be.
 
     Args:
@@ -53,24 +65,29 @@ def teacher_embeddings(faces: IdentitySet, teacher: Embedder, folder: Path, *, s
         teacher: takes crops of that size.
         folder: where the file is kept, under a name of teacher and set.
         size_px: of the teacher's input.
+        piece_rows: crops between two pieces, the most that a killed run loses.
+
+    Raises:
+        InputError: a crop that is too small or cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"teacher-{digest([teacher.contract, faces.fingerprint])}.npy"
     with FileLock(path.with_suffix(".lock")):  # the processes of a run wait for the first of them
         if not path.exists():
-            _embed_all(faces, teacher, path, size_px=size_px)
+            _embed_all(faces, teacher, path, size_px=size_px, piece_rows=piece_rows)
     return path
 
 
-def _embed_all(faces: IdentitySet, teacher: Embedder, path: Path, *, size_px: int) -> None:
+def _embed_all(faces: IdentitySet, teacher: Embedder, path: Path, *, size_px: int, piece_rows: int) -> None:
     """Piece by piece, those that are there already left out; then the pieces become one file."""
     parts = path.with_suffix("")
     parts.mkdir(exist_ok=True)
-    starts = range(0, len(faces), ROWS_PER_STEP)
-    for start in track(starts, description="Teacher", disable=len(starts) < 2):
+    starts = range(0, len(faces), piece_rows)
+    console = Console(stderr=True)
+    for start in track(starts, description="Teacher", console=console, disable=not console.is_terminal):
         part = parts / f"{start:09}.npy"
         if not part.exists():
-            numbers = range(start, min(start + ROWS_PER_STEP, len(faces)))
+            numbers = range(start, min(start + piece_rows, len(faces)))
             crops = np.stack([middle(faces.crop(i), size_px) for i in numbers])
             with replace_file(part) as stream:
                 np.save(stream, mirror_averaged(teacher, crops).astype(np.float16))

@@ -134,11 +134,11 @@ class MoCoLearner(nn.Module):
         """The loss of one batch; with several processes all keys join every queue."""
         queries = self.encode(self.network, batch.queries)
         follow(self.key_encoder, self.network, momentum=self.key_momentum)
-        keys = self._keys(batch.keys)
+        keys = self.keys(batch.keys)
         return MoCoLosses(self.loss(gather_rows(queries), gather_rows(keys)))
 
     @torch.no_grad()
-    def _keys(self, images: Tensor) -> Tensor:
+    def keys(self, images: Tensor) -> Tensor:
         """(N, D) of (N, 3, S, S), made in shuffled parts, in their own order again."""
         order = torch.randperm(len(images), device=images.device)
         parts = order.tensor_split(self.key_parts)
