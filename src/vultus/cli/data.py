@@ -1,4 +1,4 @@
-"""`vultus data`: fetch public data sets, cut faces for training, find what is wrong with either beforehand."""
+"""`vultus data`: fetch public data sets, cut faces for training, find what is wrong in time."""
 
 from __future__ import annotations
 
