@@ -151,20 +151,21 @@ def match_widerface(
     """Find the face of each prediction; arguments and errors are those of `widerface_ap`."""
     _check_images(predictions, truth, only_present=only_present)
     judged = [i for i, name in enumerate(truth.images) if name in predictions]
-    found = [_best_first(predictions[truth.images[i]]) for i in judged]
-    faces = [
-        _match(boxes, truth.boxes[truth.faces_of(i)], first_face=int(truth.first_face[i]))
-        for i, (boxes, _) in zip(judged, found, strict=True)
+    found = [predictions[truth.images[i]] for i in judged]
+    boxes = [faces.boxes.astype(np.float64) for faces in found]
+    matched = [
+        _match(rows, truth.boxes[truth.faces_of(i)], first_face=int(truth.first_face[i]))
+        for i, rows in zip(judged, boxes, strict=True)
     ]
-    scores = _normalised(np.concatenate([np.zeros(0), *(scores for _, scores in found)]))
-    face = np.concatenate([np.zeros(0, np.intp), *faces])
-    order = np.argsort(-scores, kind="stable")  # within an image nothing changes places
+    scores = _normalised(np.concatenate([np.zeros(0), *(faces.scores for faces in found)]))
+    face = np.concatenate([np.zeros(0, np.intp), *matched])
+    order = np.argsort(-scores, kind="stable")  # of equal scores in an image the earlier stays first
     return WiderMatches(
         truth=truth,
         is_judged=np.isin(np.arange(len(truth.images)), judged),
         scores=scores[order],
-        boxes=np.concatenate([np.zeros((0, 4)), *(boxes for boxes, _ in found)])[order],
-        image=np.repeat(np.array(judged, dtype=np.intp), [len(one) for one in faces])[order],
+        boxes=np.concatenate([np.zeros((0, 4)), *boxes])[order],
+        image=np.repeat(np.array(judged, dtype=np.intp), [len(faces) for faces in found])[order],
         face=face[order],
         is_first=_are_first(face[order]),
     )
@@ -189,12 +190,6 @@ def _check_images(predictions: Mapping[str, Detections], truth: WiderTruth, *, o
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MAX_NAMED]) + (", ..." if len(names) > MAX_NAMED else "")
-
-
-def _best_first(faces: Detections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(P, 4) boxes and (P,) scores in float64; `Detections` are best first already, or should be."""
-    order = np.argsort(-faces.scores, kind="stable")
-    return faces.boxes[order].astype(np.float64), faces.scores[order].astype(np.float64)
 
 
 def _match(boxes: NDArray[np.float64], faces: NDArray[np.float64], *, first_face: int) -> NDArray[np.intp]:
