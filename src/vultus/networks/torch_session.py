@@ -12,7 +12,8 @@ class TorchSession:
     """Runs a network in evaluation mode, without gradients, on its own device.
 
     Args:
-        network: answers one tensor or several to an input batch. Its mode is restored after each run.
+        network: answers one tensor or several to an input batch. After each run, all its parts are in the
+            mode that they were in.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -21,9 +22,12 @@ class TorchSession:
     @torch.no_grad()
     def run(self, batch: FloatArray) -> Sequence[FloatArray]:
         """The network's outputs, in its order."""
-        was_training = self._network.training
+        modes = [(part, part.training) for part in self._network.modules()]
         device = next(self._network.parameters()).device
-        outputs = self._network.eval()(torch.from_numpy(batch).to(device))
-        self._network.train(was_training)
+        try:
+            outputs = self._network.eval()(torch.tensor(batch, device=device))
+        finally:
+            for part, mode in modes:
+                part.training = mode
         each = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
         return [output.float().cpu().numpy() for output in each]

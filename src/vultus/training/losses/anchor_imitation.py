@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from vultus.errors import InputError
 from vultus.networks.embedding import widen
 from vultus.training.checks import check_floats
-from vultus.training.losses.collectives import mean_over_ranks
+from vultus.training.losses.collectives import mean_count
 
 Answer = tuple[Tensor, Tensor, Tensor]
 """What `RetinaFaceNet` answers: (N, A, 2) class logits, (N, A, 4) box deltas, (N, A, 10) landmark deltas."""
@@ -72,7 +72,7 @@ class AnchorImitationLoss(nn.Module):
         their_logits, their_boxes, their_landmarks = (widen(each).detach() for each in teacher)
         targets = their_logits.softmax(-1)
         is_face = targets[..., 1] >= self.min_score
-        count = mean_over_ranks(is_face.sum().to(logits.dtype)).clamp(min=1)
+        count = mean_count(is_face.sum(), device=logits.device)
         divergence = F.kl_div(logits.log_softmax(-1), targets, reduction="sum") / count
         box = F.smooth_l1_loss(boxes[is_face], their_boxes[is_face], reduction="sum") / count
         points = F.smooth_l1_loss(landmarks[is_face], their_landmarks[is_face], reduction="sum") / count

@@ -39,9 +39,10 @@ def mean_over_ranks(values: Tensor) -> Tensor:
     return sum_over_ranks(values) / rank_count()
 
 
-def mean_count(count: int, *, device: torch.device) -> Tensor:
-    """The mean of a count over all ranks, at least 1: what the sum over a rank's rows is divided by."""
-    return mean_over_ranks(torch.tensor(float(count), device=device)).clamp(min=1)
+def mean_count(count: int | Tensor, *, device: torch.device) -> Tensor:
+    """What the sum over a rank's rows is divided by: the count over all ranks, at least 1, per rank."""
+    total = sum_over_ranks(torch.as_tensor(count, dtype=torch.float32, device=device))
+    return total.clamp(min=1) / rank_count()
 
 
 def max_over_ranks(values: Tensor) -> Tensor:
@@ -92,6 +93,22 @@ class OfAllRanks(nn.Module):
         """The loss of the embeddings and labels of all ranks; the same value on each of them."""
         value: Tensor = self.loss(gather_rows(embeddings), gather_rows(labels))
         return value
+
+
+def gather_padded(values: Tensor, *, padding: float) -> tuple[Tensor, slice]:
+    """(n,) values of each rank, which may be differently many, to all on all ranks; without gradient.
+
+    Returns:
+        (m * ranks,) values, those of each rank filled up with `padding` to the longest, m; and where this
+        rank's own are.
+    """
+    if not _is_shared():
+        return values.detach(), slice(0, len(values))
+    longest = int(max_over_ranks(torch.tensor([len(values)], device=values.device)))
+    padded = values.new_full((longest,), padding)
+    padded[: len(values)] = values.detach()
+    start = rank() * longest
+    return gather_rows(padded), slice(start, start + len(values))
 
 
 class _GatherRows(torch.autograd.Function):

@@ -6,6 +6,7 @@ s and t are the student's and the teacher's maps of one stage. The denominator i
 a stage that says nothing costs 1, one that says the same costs 0, and loud stages do not outweigh quiet ones.
 Every place of every image teaches, where labels teach only the few places with a face: a small network that
 starts from random weights gains most.
+Where several processes share a batch, m and the denominator are those of all its images.
 Differs from the paper: all stages are taught at once, beside the task, and not one stage before it; maps have
 the same number of channels, so no regressor stands between.
 
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from vultus.errors import ShapeError
 from vultus.networks.embedding import widen
+from vultus.training.losses.collectives import mean_over_ranks
 
 
 def hint_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
@@ -44,5 +46,7 @@ def hint_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
 
 
 def _missed(student: Tensor, teacher: Tensor) -> Tensor:
-    variance = (teacher - teacher.mean((0, 2, 3), keepdim=True)).square().mean()
-    return (student - teacher).square().mean() / variance.clamp(min=torch.finfo(variance.dtype).tiny)
+    places = mean_over_ranks(torch.tensor(float(teacher[:, 0].numel()), device=teacher.device))
+    means = mean_over_ranks(teacher.sum((0, 2, 3), keepdim=True)) / places
+    variance = mean_over_ranks((teacher - means).square().sum())
+    return (student - teacher).square().sum() / variance.clamp(min=torch.finfo(variance.dtype).tiny)

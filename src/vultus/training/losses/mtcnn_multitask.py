@@ -19,7 +19,8 @@ alpha is 1 : 0.5 : 0.5 for P-Net and R-Net, 1 : 0.5 : 1 for O-Net (`TASK_WEIGHTS
 **The traps.** The networks end at logits, so there is no softmax before the cross-entropy. A part is neither
 a face nor none: as a negative it teaches the classifier what it must unlearn.
 Differs from the paper: each task is the mean over its own crops instead of a sum; a task without crops costs
-0.
+0. Where several processes share a batch, the hardest are those of all its crops, and the numbers that are
+divided by are means over the processes, as in `multibox.py`.
 
 Zhang, Zhang, Li, Qiao: Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks.
 IEEE Signal Processing Letters 2016. https://arxiv.org/abs/1604.02878
@@ -36,7 +37,8 @@ from torch import Tensor, nn
 from vultus.errors import InputError, ShapeError
 from vultus.networks.embedding import widen
 from vultus.training.checks import check_floats, check_indices, check_not_negative
-from vultus.training.losses.ohem import is_hardest
+from vultus.training.losses.collectives import mean_count
+from vultus.training.losses.ohem import is_hardest_share
 
 
 class CropKind(IntEnum):
@@ -145,15 +147,14 @@ def hard_cross_entropy(logits: Tensor, kinds: Tensor, *, hard_share: float) -> T
     """
     is_classified = (kinds == CropKind.POSITIVE) | (kinds == CropKind.NEGATIVE)
     losses = F.cross_entropy(widen(logits), (kinds == CropKind.POSITIVE).long(), reduction="none")
-    count = (is_classified.sum() * hard_share).round().clamp(min=1)
-    is_chosen = is_hardest(losses[None], count[None], is_candidate=is_classified[None])[0]
+    is_chosen, count = is_hardest_share(losses, hard_share, is_candidate=is_classified)
     return losses[is_chosen].sum() / count
 
 
 def masked_squares(values: Tensor, targets: Tensor, is_taught: Tensor) -> Tensor:
     """Eq. 2 and 3: the mean, over the (N,) rows that are taught, of (N, K) squared errors summed over K."""
     errors = widen(values[is_taught]) - targets[is_taught]
-    return errors.square().sum() / max(1, len(errors))
+    return errors.square().sum() / mean_count(len(errors), device=errors.device)
 
 
 def _check(logits: Tensor, offsets: Tensor, landmarks: Tensor | None, *, targets: CropTargets) -> None:

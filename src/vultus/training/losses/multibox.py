@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from vultus.errors import InputError, ShapeError
 from vultus.networks.embedding import widen
 from vultus.training.checks import check_floats, check_indices, check_mask, check_not_negative, check_positive
-from vultus.training.losses.collectives import mean_count, mean_over_ranks
+from vultus.training.losses.collectives import mean_count
 from vultus.training.losses.ohem import is_hardest
 
 FACE, BACKGROUND, IGNORED = 1, 0, -1
@@ -130,7 +130,7 @@ def hard_negative_cross_entropy(class_logits: Tensor, classes: Tensor, *, ratio:
     is_face = classes == FACE
     losses = F.cross_entropy(widen(class_logits).transpose(1, 2), is_face.long(), reduction="none")  # (N, A)
     is_hard = is_hardest(losses, ratio * is_face.sum(1), is_candidate=classes == BACKGROUND)
-    return losses[is_face | is_hard].sum() / mean_over_ranks(is_face.sum().float()).clamp(min=1)
+    return losses[is_face | is_hard].sum() / mean_count(is_face.sum(), device=losses.device)
 
 
 def smooth_l1(deltas: Tensor, targets: Tensor) -> Tensor:

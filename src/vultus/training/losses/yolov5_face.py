@@ -7,7 +7,7 @@ P are all predictions of a level, M those that were matched to a face; o is the 
 (at least 0, taken as a constant, the better one where two faces share a prediction), and 0 elsewhere; but the
 predictions that would find an ignored face are neither face nor background: their BCE counts as 0. b is
 `level_balance`: fine levels have many predictions and few faces. The matching is the caller's. Where several
-processes share a batch, M is its mean over them, as in `multibox.py`.
+processes share a batch, M and P are their means over them, as in `multibox.py`.
 
 Everything is in cells of the level (pixels / stride). Raw outputs t at column i, row j, anchor a_w x a_h:
 
@@ -140,7 +140,8 @@ class YOLOv5FaceLoss(nn.Module):
             raw[:, OBJECTNESS],
             objectness_targets(overlap, targets.rows, count=len(raw)),
             weight=objectness_weights(targets, count=len(raw)),
-        )
+            reduction="sum",
+        ) / mean_count(len(raw), device=raw.device)
         classes = F.softplus(-matched[:, CLASS])  # BCE with the target 1
         count = mean_count(len(matched), device=raw.device)
         wing: Tensor = self.wing(landmarks, targets.landmarks, targets.is_labelled)

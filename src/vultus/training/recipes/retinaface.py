@@ -15,7 +15,7 @@ Deng, Guo, Ververas, Kotsia, Zafeiriou: RetinaFace. CVPR 2020. https://arxiv.org
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from vultus.detect.retinaface import RetinaFaceDetector
-from vultus.errors import InputError
+from vultus.export.retinaface import configuration, description_of
 from vultus.geometry.anchors import square_anchors
-from vultus.networks.retinaface import CONFIGS, RetinaFaceConfig, RetinaFaceNet, load_retinaface
+from vultus.networks.retinaface import RetinaFaceConfig, RetinaFaceNet, load_retinaface
 from vultus.networks.torch_session import TorchSession
 from vultus.training.data.annotations import AnnotatedImage
 from vultus.training.data.augment import data_anchor_crop, mirror, random_square_crop
@@ -44,7 +44,6 @@ from vultus.training.samples import Draw, chance_of, chance_of_batch, shuffled
 from vultus.training.settings import Optimizer, Precision, TrainSettings
 from vultus.training.trainer import Validation, fit
 from vultus.types import FloatArray
-from vultus.weights.description import Preprocessing, RetinaFaceDecoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +200,7 @@ class RetinaFaceLearner(nn.Module):
         taught = self.loss(*answer, targets=targets)
         imitated = hints = answer[0].new_zeros((), dtype=torch.float32)
         for teacher in self.teachers:
+            teacher.to(images.device)  # nobody else moves it
             with torch.no_grad():
                 example = teacher.features(teacher.prepare(images))
                 reply = teacher.answer(example)
@@ -217,18 +217,13 @@ def train(recipe: RetinaFaceRecipe, folder: Path) -> Mapping[str, float]:
         InputError: an unknown backbone, or labels that name no usable image.
         TrainingError: the folder holds another run, or the loss became no number.
     """
-    if recipe.backbone not in CONFIGS:
-        raise InputError(f"unknown backbone {recipe.backbone!r}; choose one of {', '.join(CONFIGS)}")
-    config = replace(CONFIGS[recipe.backbone], channel_order="RGB", channel_means=(123.0, 117.0, 104.0))
+    config = configuration(recipe.backbone, "RGB")
     images = [image for image in read_widerface(recipe.labels).images if (~image.is_ignored).any()]
     run = open_run(folder, recipe, data=_data(recipe))
     torch.manual_seed(recipe.seed)
-    teacher = None
-    if recipe.teacher:
-        teacher = load_retinaface(recipe.teacher)
-    learner = RetinaFaceLearner(RetinaFaceNet(config), recipe, teacher=teacher)
+    teacher = load_retinaface(recipe.teacher) if recipe.teacher else None
     return fit(
-        learner,
+        RetinaFaceLearner(RetinaFaceNet(config), recipe, teacher=teacher),
         RetinaFaceSamples(images, recipe, config),
         settings=recipe,
         run=run,
@@ -241,10 +236,11 @@ def detector_of(
     network: nn.Module, config: RetinaFaceConfig, *, longest_px: int | None
 ) -> RetinaFaceDetector:
     """The detector that ships, around a network in training."""
+    preprocessing, decoding = description_of(config)
     return RetinaFaceDetector(
         TorchSession(network),
-        preprocessing=Preprocessing(channels=config.channel_order, mean=config.channel_means),
-        decoding=RetinaFaceDecoding(activation="leaky_relu_0.1", min_sizes=config.min_sizes),
+        preprocessing=preprocessing,
+        decoding=decoding,
         longest_px=longest_px,
         min_score=MIN_SCORE,
     )
@@ -261,5 +257,10 @@ def _validation(recipe: RetinaFaceRecipe, config: RetinaFaceConfig) -> Validatio
 
 def _data(recipe: RetinaFaceRecipe) -> Mapping[str, Path]:
     """What the run learns from, and is judged by."""
-    named = {"labels": recipe.labels, "widerface": recipe.widerface, "teacher": recipe.teacher}
+    named = {
+        "labels": recipe.labels,
+        "images": recipe.labels.parent / "images",
+        "widerface": recipe.widerface,
+        "teacher": recipe.teacher,
+    }
     return {name: path for name, path in named.items() if path}
