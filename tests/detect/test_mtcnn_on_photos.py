@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,11 +12,13 @@ import torch
 from torch import nn
 
 from vultus.detect import MtcnnDetector, load_detector
-from vultus.detect.mtcnn import MtcnnSessions
+from vultus.detect.mtcnn import FILES, MtcnnSessions
+from vultus.errors import WeightsError
 from vultus.geometry.boxes import iou
 from vultus.interfaces import Detector
 from vultus.networks.mtcnn import LayoutFlatten, load_public_weights
 from vultus.types import Detections, FloatArray, Image
+from vultus.weights import store
 
 # ONNX Runtime may add in another order for another batch or thread.
 SAME_PX, SAME_SCORE = 0.02, 1e-4
@@ -187,6 +190,39 @@ def test_higher_demands_leave_a_part_of_the_faces(photo: Photo) -> None:
     assert 0 < len(few) < len(many)
     np.testing.assert_array_equal(few.boxes, many.boxes[: len(few)])
     assert (few.scores >= 0.99).all()
+
+
+def test_explaining_tells_the_same_faces_and_what_the_last_network_saw(photo: Photo) -> None:
+    image = photo("crowd-6.jpg")
+    detector = load_detector(min_face_px=40)
+    explained = detector.explain(image)
+    assert_same(explained.faces, detector.detect(image))
+    assert len(explained.near_misses) > 0
+    assert all(0.1 <= miss.score < 0.9 for miss in explained.near_misses)
+    lenient = load_detector(min_face_px=40, min_score=0.1).detect(image)
+    for miss in explained.near_misses:  # boxes as the detector tells them: where a lower score would find one
+        assert np.abs(lenient.boxes - miss.box).max(axis=1).min() < SAME_PX
+    strict = load_detector(min_face_px=40, max_faces=3)
+    few = strict.explain(image)
+    assert_same(few.faces, strict.detect(image))
+    assert_same(few.faces, detector.detect(image)[:3])
+    assert [str(miss.reason) for miss in few.near_misses][:11] == ["too_many"] * 11
+
+
+def test_weights_may_lie_in_a_folder(photo: Photo, tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_bytes(store.read("mtcnn", name))
+    found = load_detector(weights=tmp_path, min_face_px=40).detect(photo("rotated-0.jpg"))
+    assert_same(found, load_detector(min_face_px=40).detect(photo("rotated-0.jpg")))
+    (tmp_path / FILES[1]).unlink()
+    with pytest.raises(WeightsError, match=r"no folder of that name with mtcnn_pnet.onnx.*mtcnn_rnet.onnx"):
+        load_detector(weights=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sface", "mtcnn-lz4"])
+def test_weights_of_other_networks_are_refused(name: str) -> None:
+    with pytest.raises(WeightsError, match="mtcnn takes its three networks as ONNX"):
+        load_detector(weights=name)
 
 
 def test_the_smallest_face_is_a_matter_of_choice(photo: Photo) -> None:

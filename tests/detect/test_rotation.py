@@ -88,6 +88,40 @@ def test_only_images_without_faces_are_turned() -> None:
     assert len(finder.seen) == 3 + 2 * 3
 
 
+class Fixed:
+    """Answers the same faces to every image; only the image that is higher than wide shows an upright one."""
+
+    def detect(self, image: Image) -> Detections:
+        return self.explain(image).faces
+
+    def detect_batch(self, images: Sequence[Image]) -> list[Detections]:
+        return [self.detect(image) for image in images]
+
+    def explain(self, image: Image, *, floor: float = FLOOR) -> Explained:
+        lying = np.array([[[4, 0], [4, 4], [2, 2], [0, 0], [0, 4]]], np.float32)
+        standing = np.array([[[0, 0], [4, 0], [2, 2], [0, 4], [4, 4]]], np.float32)
+        points, score = (standing, 0.6) if image.shape[0] > image.shape[1] else (lying, 0.99)
+        box = np.array([[0, 0, 4, 5]], np.float32)
+        return Explained(Detections(box, np.array([score], np.float32), points), ())
+
+
+def test_an_upright_face_is_worth_more_than_a_better_one_that_lies() -> None:
+    retry = RotationRetry(Fixed())
+    wide, high = marked(0, 0, (40, 60)), marked(0, 0, (60, 40))
+    for faces in (retry.detect(wide), retry.explain(wide).faces):
+        assert faces.scores.tolist() == [pytest.approx(0.6)]
+        assert (faces.boxes >= 0).all()
+        assert (faces.boxes <= [60, 40, 60, 40]).all()
+    np.testing.assert_array_equal(retry.detect(high).boxes, [[0, 0, 4, 5]])
+
+
+def test_a_lying_face_stays_if_no_turn_shows_an_upright_one() -> None:
+    square = np.zeros((50, 50, 3), np.uint8)
+    faces = RotationRetry(Fixed()).detect(square)
+    assert faces.scores.tolist() == [pytest.approx(0.99)]
+    np.testing.assert_array_equal(faces.boxes, [[0, 0, 4, 5]])
+
+
 def test_near_misses_are_turned_back_too() -> None:
     explained = RotationRetry(FindsMark()).explain(marked(35, 20))
     (miss,) = explained.near_misses
@@ -116,7 +150,7 @@ def test_the_face_of_a_turned_photo_is_found_and_cut_out_upright(
     assert alignable(faces.landmarks).all()
     left_eye, right_eye, _, left_mouth, right_mouth = faces.landmarks[0]
     down = (left_mouth + right_mouth) / 2 - (left_eye + right_eye) / 2
-    expected = {0: (0, 1), 90: (1, 0), 180: (0, -1), 270: (-1, 0)}[degrees]
+    expected = {0: (0, 1), 90: (-1, 0), 180: (0, -1), 270: (1, 0)}[degrees]
     assert np.dot(down / np.linalg.norm(down), expected) > 0.9
     upright = retrying.detect(photo("rotated-0.jpg"))
     crop, other = (

@@ -31,8 +31,7 @@ def whole_input(
     """One face per image that fills the input, with the mean as its score in percent."""
     height, width = size_hw
     box = np.array([[0, 0, width, height]], np.float64)
-    found = [Candidates(box, np.array([mean / 100]), np.zeros((1, 5, 2))) for mean in outputs[0]]
-    return [one.at(one.scores >= min_score) for one in found]
+    return [Candidates(box, np.array([mean / 100]), np.zeros((1, 5, 2))) for mean in outputs[0]]
 
 
 def look(**changes: Any) -> tuple[Look, Sizes]:

@@ -10,7 +10,7 @@ from vultus.types import FaceChoice
 
 
 class Retry(StrEnum):
-    """What to do with an image in which nothing is found."""
+    """What to do with an image in which no upright face is found."""
 
     ROTATE = "rotate"
 
@@ -74,7 +74,7 @@ CloseUp = Annotated[
 ]
 RetryHow = Annotated[
     Retry | None,
-    typer.Option("--retry", help="Turn images in which nothing is found by quarters, and look again."),
+    typer.Option("--retry", help="Turn images without an upright face by quarters, and look again."),
 ]
 DetectorWeights = Annotated[
     str | None,

@@ -56,7 +56,7 @@ def load_detector(
         weights: a name in the catalogue, or a file; by default those that come with the package.
         threads: threads inside one call of a network; None leaves it to the runtime.
         providers: execution providers in order of preference.
-        retry: "rotate" turns images in which nothing is found by 90, 180 and 270 degrees, and looks again.
+        retry: "rotate" turns images without an upright face by 90, 180 and 270 degrees, and looks again.
         options: what the detector's class takes, such as `min_face_px`; all are listed in `OPTIONS`.
 
     Raises:

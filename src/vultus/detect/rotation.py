@@ -1,9 +1,12 @@
 """A second try for photos that lie on their side: a detector around a detector.
 
 Detectors are trained on upright faces. A photo without orientation data may lie on its side or stand on its
-head: where nothing is found in it, it is turned by 90, 180 and 270 degrees, and the turn with the best face
-wins. Boxes and landmarks come back in pixels of the image as it was given. Landmarks keep their order: the
-left eye is first, as one sees it with the face upright; so alignment turns the crop upright, too.
+head. Then they find nothing, or a face whose landmarks are guesses. So an image without an upright face (one
+whose mouth is below its eyes rather than beside or above them) is turned by 90, 180 and 270 degrees, and the
+turn with the best upright face wins; if there is none, the image as it was given.
+
+Boxes and landmarks come back in pixels of the image as it was given. Landmarks keep their order: the left eye
+is first, as one sees it with the face upright; so alignment turns the crop upright, too.
 """
 
 from collections.abc import Sequence
@@ -20,10 +23,10 @@ TURNS: Final = (1, 2, 3)  # times 90 degrees, counterclockwise
 
 
 class RotationRetry:
-    """Finds faces with a detector, and turns the image where it finds none. As safe to share as that one.
+    """Finds faces with a detector; turns images without an upright one. As safe to share as that detector.
 
     Args:
-        detector: looks at an image once, and three times more if it found nothing.
+        detector: looks at an image once, and three times more if it finds no upright face.
     """
 
     def __init__(self, detector: ExplainingDetector) -> None:
@@ -44,11 +47,13 @@ class RotationRetry:
             ShapeError: one of them is not an (H, W, 3) uint8 array.
         """
         found = self.detector.detect_batch(images)
-        empty = [i for i, faces in enumerate(found) if not len(faces)]
+        scores = [upright_score(faces) for faces in found]
+        doubtful = [i for i, score in enumerate(scores) if not score]
         for turns in TURNS:
-            turned = self.detector.detect_batch([turn(images[i], turns) for i in empty])
-            for i, faces in zip(empty, turned, strict=True):
-                if best_score(faces) > best_score(found[i]):
+            turned = self.detector.detect_batch([turn(images[i], turns) for i in doubtful])
+            for i, faces in zip(doubtful, turned, strict=True):
+                if upright_score(faces) > scores[i]:
+                    scores[i] = upright_score(faces)
                     found[i] = turned_back(faces, turns, size_hw=images[i].shape[:2])
         return found
 
@@ -60,11 +65,11 @@ class RotationRetry:
             InputError: `floor` does not lie between 0 and 1.
         """
         explained = self.detector.explain(image, floor=floor)
-        if len(explained.faces):
-            return explained
-        for turns in TURNS:
+        score = upright_score(explained.faces)
+        for turns in TURNS if not score else ():
             turned = self.detector.explain(turn(image, turns), floor=floor)
-            if best_score(turned.faces) > best_score(explained.faces):
+            if upright_score(turned.faces) > score:
+                score = upright_score(turned.faces)
                 explained = Explained(
                     turned_back(turned.faces, turns, size_hw=image.shape[:2]),
                     tuple(miss_back(miss, turns, size_hw=image.shape[:2]) for miss in turned.near_misses),
@@ -77,9 +82,11 @@ def turn(image: Image, turns: int) -> Image:
     return np.ascontiguousarray(np.rot90(image, turns))
 
 
-def best_score(faces: Detections) -> float:
-    """That of the best face; 0 where there is none."""
-    return float(faces.scores.max(initial=0))
+def upright_score(faces: Detections) -> float:
+    """That of the best face whose mouth is below its eyes, by up to 45 degrees; 0 where there is none."""
+    eyes, mouths = faces.landmarks[:, :2].mean(axis=1), faces.landmarks[:, 3:].mean(axis=1)  # (N, 2)
+    right, down = (mouths - eyes).T
+    return float(faces.scores[down > np.abs(right)].max(initial=0))
 
 
 def turned_back(faces: Detections, turns: int, *, size_hw: tuple[int, int]) -> Detections:

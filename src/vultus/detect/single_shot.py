@@ -26,7 +26,7 @@ PIXELS_PER_RUN: Final = 2_000_000  # of the network's input: bounds the memory o
 
 Decode: TypeAlias = Callable[[Sequence[FloatArray], tuple[int, int], float], list[Candidates]]
 """From a network's outputs, the height and width of its input and the least score, what it found in each
-image of the batch, in pixels of the input."""
+image of the batch, in pixels of the input; weaker finds are dropped later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,8 @@ class Look:
             )
             decoded = self.decode(self.session.run(batch), fits[group[0]].input_hw, min_score)
             for i, candidates in zip(group, decoded, strict=True):
-                found[i] = to_image(best(candidates, MAX_CANDIDATES), fits[i])
+                strong = candidates.at(candidates.scores >= min_score)
+                found[i] = to_image(best(strong, MAX_CANDIDATES), fits[i])
         return [found[i] for i in range(len(images))]
 
 
