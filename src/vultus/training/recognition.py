@@ -106,6 +106,19 @@ def data_of(settings: RecogniserSettings, **more: Path | None) -> dict[str, Path
     return {name: path for name, path in data.items() if path is not None}
 
 
+def embedding_size_of(settings: RecogniserSettings) -> int:
+    """The length of the network's output.
+
+    Raises:
+        InputError: no embedding network of this name.
+    """
+    variant = NETWORKS.get(settings.network)
+    if variant is None or variant.embedding_size is None:
+        names = [name for name, other in NETWORKS.items() if other.embedding_size is not None]
+        raise InputError(f"{settings.network!r} is no embedding network; choose one of {', '.join(names)}")
+    return variant.embedding_size
+
+
 def network_of(settings: RecogniserSettings) -> nn.Module:
     """The network, fresh or as it was left.
 
@@ -113,22 +126,12 @@ def network_of(settings: RecogniserSettings) -> nn.Module:
         InputError: no embedding network of this name.
         WeightsError: `start` does not hold its weights.
     """
-    variant = NETWORKS.get(settings.network)
-    if variant is None or variant.embedding_size is None:
-        names = [name for name, other in NETWORKS.items() if other.embedding_size is not None]
-        raise InputError(f"{settings.network!r} is no embedding network; choose one of {', '.join(names)}")
+    embedding_size_of(settings)  # refuses what is none
     torch.manual_seed(settings.seed)
-    network = variant.build()
+    network = NETWORKS[settings.network].build()
     if settings.start is not None:
         load_state(network, settings.start, what=f"a {settings.network}")
     return network.train()
-
-
-def embedding_size_of(settings: RecogniserSettings) -> int:
-    """The length of the network's output."""
-    size = NETWORKS[settings.network].embedding_size
-    assert size is not None  # noqa: S101  # network_of
-    return size
 
 
 class Encoder(NamedTuple):

@@ -45,11 +45,16 @@ every_case = pytest.mark.parametrize("name", CASES)
 
 
 @pytest.fixture(scope="module")
-def runs(people: Path, others: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all runs."""
+def runs(
+    request: pytest.FixtureRequest, people: Path, others: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of the runs that this session asks for."""
     folder = tmp_path_factory.mktemp("runs")
     cases = {}
+    wanted = {name for name in CASES for item in request.session.items if f"[{name}]" in item.name}
     for name, own in CASES.items():
+        if name not in wanted:
+            continue
         recipe = name.split()[0]
         places = [f"faces={people}", f"cache={folder / 'cache'}"]
         if recipe == "adapt":
