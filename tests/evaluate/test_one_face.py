@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from vultus.errors import FaceCountError, ImageError, InputError
-from vultus.evaluate import embed_images
+from vultus.errors import FaceCountError, ImageError, InputError, ShapeError
+from vultus.evaluate import embed_crops, embed_images, embed_located
 from vultus.interfaces import Detector, Embedder
 from vultus.types import Crops, Detections, Embeddings, FaceChoice, FloatArray, Image
 
@@ -135,3 +135,59 @@ def test_an_unreadable_image_stops_the_measurement(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     with pytest.raises(ImageError):
         embed([photo(tmp_path / "a.png", (3, 3, RED)), tmp_path / "broken.png"])
+
+
+def test_a_change_is_made_before_the_face_is_searched_for(tmp_path: Path) -> None:
+    """Each image gets its own: the first loses its red face, so that the green one remains."""
+    paths = [photo(tmp_path / f"{i}.png", (10, 10, RED), (14, 14, GREEN)) for i in range(20)]
+    seen: list[int] = []
+
+    def change(number: int, image: Image) -> Image:
+        seen.append(number)
+        changed = image.copy()
+        changed[10, 10] = 0 if number == 0 else changed[10, 10]
+        return changed
+
+    found = embed_images(paths, detector=PixelDetector(), embedder=ColourEmbedder(), change=change)
+    assert seen == list(range(20))
+    assert found.embeddings[:2].tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert found.landmarks[0, 0].tolist() == [14.5, 14.5]
+
+
+def test_that_a_change_leaves_no_face_is_a_finding(tmp_path: Path) -> None:
+    paths = [photo(tmp_path / "a.png", (3, 3, RED))]
+    found = embed_images(
+        paths, detector=PixelDetector(), embedder=ColourEmbedder(), change=lambda _, image: image * 0
+    )
+    assert found.has_face.tolist() == [False]
+    assert np.isnan(found.landmarks).all()
+
+
+def test_published_places_are_believed(tmp_path: Path) -> None:
+    paths = [photo(tmp_path / f"{i}.png", (5, 5, RED), (10, 10, GREEN)) for i in range(18)]
+    landmarks = np.full((18, 5, 2), 10.5, np.float32)
+    landmarks[17] = 5.5
+    landmarks[3] = 0  # cannot be aligned
+    located = Detections(np.zeros((18, 4), np.float32), np.ones(18, np.float32), landmarks)
+    found = embed_located(paths, located, embedder=ColourEmbedder())
+    assert found.embeddings[[0, 3, 17]].tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
+    assert found.has_face.sum() == 17
+    with pytest.raises(ShapeError, match="a face for each of 17 images, got 18"):
+        embed_located(paths[:17], located, embedder=ColourEmbedder())
+    with pytest.raises(InputError, match="no usable face"):
+        embed_located(paths[3:4], located[3], embedder=ColourEmbedder())
+
+
+def test_crops_go_straight_to_the_embedder() -> None:
+    def read(number: int) -> Image:
+        return np.array([[[0, number + 1, 0]]], np.uint8)
+
+    told: list[int] = []
+    found = embed_crops(read, 20, embedder=ColourEmbedder(), on_progress=told.append)
+    assert found.embeddings.tolist() == [[0, 1, 0]] * 20
+    assert found.has_face.all()
+    assert told == [16, 4]
+    with pytest.raises(InputError, match="no crops"):
+        embed_crops(read, 0, embedder=ColourEmbedder())
+    with pytest.raises(ShapeError, match="of one size"):
+        embed_crops(lambda number: np.zeros((number + 1, 1, 3), np.uint8), 2, embedder=ColourEmbedder())

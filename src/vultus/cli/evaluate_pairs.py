@@ -59,7 +59,7 @@ def pairs(
     check_carried(far, _impostors(listed))
     paths = listed.find_images(images)
     under_test = UnderTest(detector, embedder, flip=flip, faces=faces, threads=threads, aligned=aligned)
-    setting = under_test.setting | {"images": images.name}
+    setting = under_test.setting | {"images from": images.name}
     judged = _judged(
         f"Verification on {pairs_list.name}",
         listed,
@@ -98,7 +98,7 @@ def set_command(name: str) -> Callable[..., None]:
             set_title(name, len(found.pairs)),
             found.pairs,
             embedded=under_test.embed(paths),
-            setting=under_test.setting | {"images": found.images.name},
+            setting=under_test.setting | {"images from": found.images.name},
             far=far,
             note=_note(aligned=aligned),
         )
