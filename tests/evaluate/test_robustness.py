@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vultus.errors import InputError
-from vultus.evaluate import EmbeddedImages, Pairs, evaluate_slices, pairs_of_people
+from vultus.evaluate import EmbeddedImages, Pairs, evaluate_robustness, pairs_of_people
 from vultus.evaluate.one_face import Change
 from vultus.evaluate.people import PeopleImages
 from vultus.evaluate.robustness import CLEAN, probes_of, with_template_landmarks
@@ -58,7 +58,7 @@ def test_the_first_image_is_enrolled_and_the_others_meet_everybody() -> None:
 def test_the_threshold_stays_and_the_probes_change() -> None:
     """Half the light halves the angles of the probes: 1, 22, 43 and 64 degrees."""
     clean = embedded([image_of(one) for one in DEGREES])
-    good, dark, black = evaluate_slices(
+    good, dark, black = evaluate_robustness(
         everybody_twice(), clean, asked=[("brightness", 0.5), ("brightness", 0.0)], embed=embed, far=0.9
     )
     assert (good.name, good.tar, good.n_lost, good.n_probes) == (CLEAN, 1.0, 0, 4)
@@ -76,7 +76,7 @@ def test_the_threshold_stays_and_the_probes_change() -> None:
 def test_accuracy_is_over_the_folds_where_there_are_some() -> None:
     pairs = replace(everybody_twice(), fold=np.repeat([0, 1], 8))  # of two genuine, six impostor pairs each
     clean = embedded([image_of(one) for one in DEGREES])
-    good, black = evaluate_slices(pairs, clean, asked=[("brightness", 0.0)], embed=embed, far=0.9)
+    good, black = evaluate_robustness(pairs, clean, asked=[("brightness", 0.0)], embed=embed, far=0.9)
     assert (good.accuracy, good.standard_error) == (1.0, 0.0)
     assert black.accuracy == 0.75  # every pair scores -1: to reject all of them is right six times of eight
 
@@ -89,4 +89,4 @@ def test_aligned_crops_have_their_landmarks_where_the_template_has_them() -> Non
 def test_a_rate_that_the_pairs_cannot_carry_is_refused() -> None:
     clean = embedded([image_of(one) for one in DEGREES])
     with pytest.raises(InputError, match="12 impostor pairs cannot show"):
-        evaluate_slices(everybody_twice(), clean, asked=[], embed=embed, far=0.01)
+        evaluate_robustness(everybody_twice(), clean, asked=[], embed=embed, far=0.01)

@@ -62,7 +62,7 @@ def robustness(
     from vultus.evaluate.people import find_people
     from vultus.evaluate.report import Subject
     from vultus.evaluate.robustness import (
-        evaluate_slices,
+        evaluate_robustness,
         pairs_of_people,
         probes_of,
         with_template_landmarks,
@@ -89,7 +89,7 @@ def robustness(
     def embed(numbers: Sequence[int], change: Change, what: str) -> EmbeddedImages:
         return under_test.embed([paths[number] for number in numbers], change=change, what=what)
 
-    slices = evaluate_slices(listed, clean, asked=asked, embed=embed, far=far)
+    slices = evaluate_robustness(listed, clean, asked=asked, embed=embed, far=far)
     title = f"Robustness on {(pairs_list or images).name}"
     subject = Subject(title, under_test.setting, command_line())
     shown = next((i for i in probes_of(listed).images if clean.has_face[i]), 0)

@@ -51,7 +51,7 @@ from vultus.evaluate.people import (
 from vultus.evaluate.precision_recall import PrecisionRecall
 from vultus.evaluate.provenance import Provenance
 from vultus.evaluate.report import Report, Subject, read_report
-from vultus.evaluate.robustness import Slice, evaluate_slices, pairs_of_people
+from vultus.evaluate.robustness import Slice, evaluate_robustness, pairs_of_people
 from vultus.evaluate.scaled_detector import ScaledDetector
 from vultus.evaluate.slices import GroupRates, by_gap, by_range, by_turn, by_value, rates_by_group
 from vultus.evaluate.templates import Templates, pool_templates
@@ -131,7 +131,7 @@ __all__ = [
     "equal_error",
     "evaluate_ijb",
     "evaluate_pairs",
-    "evaluate_slices",
+    "evaluate_robustness",
     "face_sizes",
     "find_people",
     "find_widerface_images",

@@ -105,7 +105,7 @@ def with_template_landmarks(clean: EmbeddedImages, *, size_px: int) -> EmbeddedI
     return replace(clean, landmarks=landmarks)
 
 
-def evaluate_slices(
+def evaluate_robustness(
     pairs: Pairs,
     clean: EmbeddedImages,
     *,

@@ -38,14 +38,15 @@ def roc_figure(curves: Mapping[str, Roc], *, title: str) -> "Figure":
     """
     figure = new_figure(title)
     axes = figure.add_subplot(xlabel="false accept rate (FAR)", ylabel="true accept rate (TAR)", xscale="log")
-    lowest = 1.0
+    lowest, bottom = 1.0, 0.92  # a perfect model is a line at the top, not a line in the middle
     for colour, (name, curve) in zip(_colours(curves), curves.items(), strict=True):
         seen = slice(int(np.count_nonzero(curve.fmr)) + 1)  # of the points without a false accept, the best
         far, tar = np.maximum(curve.fmr[seen], _floor(curve.fmr)), curve.tar[seen]
         kept = _thinned(far)
         axes.plot(far[kept], tar[kept], drawstyle="steps-pre", color=colour, label=name)
-        lowest = min(lowest, float(far.min()))
-    axes.set_xlim(lowest, 1)
+        lowest, bottom = min(lowest, float(far.min())), min(bottom, float(tar.min()) - 0.02)
+    axes.set(xlim=(lowest, 1), ylim=(bottom, 1 + 0.02 * (1 - bottom)))
+    axes.yaxis.set_major_formatter(lambda rate, _: f"{100 * rate:g} %")
     axes.grid(alpha=0.3, which="both")
     axes.legend(loc="lower right", fontsize="small")
     return figure
@@ -111,7 +112,8 @@ def scores_figure(
     figure = new_figure(title)
     axes = figure.add_subplot(xlabel="similarity (cosine)", ylabel="density")
     both = np.concatenate([genuine, impostor])
-    bins = np.linspace(min(-0.2, float(both.min())), max(1.0, float(both.max())), 81)
+    count = int(np.clip(2 * np.sqrt(min(len(genuine), len(impostor))), 20, 80))
+    bins = np.linspace(min(-0.2, float(both.min())), max(1.0, float(both.max())), count + 1)
     for name, scores, colour in (("impostor", impostor, COLOURS[1]), ("genuine", genuine, COLOURS[0])):
         label = f"{name} ({len(scores):,})"
         axes.hist(scores, bins=bins.tolist(), density=True, color=colour, alpha=0.55, label=label)
