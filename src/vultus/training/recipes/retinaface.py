@@ -16,7 +16,7 @@ Deng, Guo, Ververas, Kotsia, Zafeiriou: RetinaFace. CVPR 2020. https://arxiv.org
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from vultus.detect.retinaface import RetinaFaceDetector
 from vultus.export.retinaface import configuration, description_of
 from vultus.geometry.anchors import square_anchors
+from vultus.interfaces import Session
 from vultus.networks.retinaface import RetinaFaceConfig, RetinaFaceNet, load_retinaface
 from vultus.networks.torch_session import TorchSession
-from vultus.training.data.annotations import AnnotatedImage
+from vultus.training.data.annotations import AnnotatedImage, folder_of
 from vultus.training.data.augment import data_anchor_crop, mirror, random_square_crop
 from vultus.training.data.photometric import photometric
 from vultus.training.data.sample import LoadedSamples, Sample
@@ -219,7 +220,7 @@ def train(recipe: RetinaFaceRecipe, folder: Path) -> Mapping[str, float]:
     """
     config = configuration(recipe.backbone, "RGB")
     images = [image for image in read_widerface(recipe.labels).images if (~image.is_ignored).any()]
-    run = open_run(folder, recipe, data=_data(recipe))
+    run = open_run(folder, recipe, data=_data(recipe, images))
     torch.manual_seed(recipe.seed)
     teacher = load_retinaface(recipe.teacher) if recipe.teacher else None
     return fit(
@@ -232,13 +233,11 @@ def train(recipe: RetinaFaceRecipe, folder: Path) -> Mapping[str, float]:
     )
 
 
-def detector_of(
-    network: nn.Module, config: RetinaFaceConfig, *, longest_px: int | None
-) -> RetinaFaceDetector:
+def detector_of(session: Session, config: RetinaFaceConfig, *, longest_px: int | None) -> RetinaFaceDetector:
     """The detector that ships, around a network in training."""
     preprocessing, decoding = description_of(config)
     return RetinaFaceDetector(
-        TorchSession(network),
+        session,
         preprocessing=preprocessing,
         decoding=decoding,
         longest_px=longest_px,
@@ -249,17 +248,18 @@ def detector_of(
 def _validation(recipe: RetinaFaceRecipe, config: RetinaFaceConfig) -> Validation | None:
     if recipe.widerface is None:
         return None
-    measure = WiderValidation(
-        recipe.widerface, partial(detector_of, config=config, longest_px=recipe.validation_px)
-    )
-    return Validation(measure, "mean_ap")
+
+    def make_detector(network: nn.Module) -> RetinaFaceDetector:
+        return detector_of(TorchSession(network), config, longest_px=recipe.validation_px)
+
+    return Validation(WiderValidation(recipe.widerface, make_detector), "mean_ap")
 
 
-def _data(recipe: RetinaFaceRecipe) -> Mapping[str, Path]:
+def _data(recipe: RetinaFaceRecipe, images: Sequence[AnnotatedImage]) -> Mapping[str, Path]:
     """What the run learns from, and is judged by."""
     named = {
         "labels": recipe.labels,
-        "images": recipe.labels.parent / "images",
+        "images": folder_of(images),
         "widerface": recipe.widerface,
         "teacher": recipe.teacher,
     }
