@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vultus.errors import InputError, ShapeError
-from vultus.training.data.annotations import AnnotatedImage, Annotations, RejectedRow
+from vultus.training.data.annotations import AnnotatedImage, Annotations, RejectedRow, folder_of
 
 
 def annotated(**changes: Any) -> AnnotatedImage:
@@ -106,3 +106,21 @@ def test_a_size_on_an_edge_belongs_to_the_larger_bucket() -> None:
 def test_nothing_at_all_can_be_counted() -> None:
     counts = Annotations((), ()).counts()
     assert counts.images == counts.faces == sum(counts.by_size_px.values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "folder"),
+    [
+        (["a/images/1--Crew/x.jpg", "a/images/2--Parade/y.jpg"], "a/images"),
+        (["a/images/x.jpg", "a/images/2/y.jpg"], "a/images"),
+        (["a/1/x.jpg", "a/1/y.jpg"], "a/1"),
+        (["/a/12/x.jpg", "/a/1/y.jpg"], "/a"),
+    ],
+)
+def test_the_folder_of_images_holds_them_all(names: list[str], folder: str) -> None:
+    assert folder_of([annotated(path=Path(name)) for name in names]) == Path(folder)
+
+
+def test_no_images_lie_in_no_folder() -> None:
+    with pytest.raises(InputError, match="no image with a face to learn from"):
+        folder_of([])

@@ -1,10 +1,9 @@
 """The YOLOv5-Face recipe: what is drawn, what is learnt from it, and that the detector reads it back."""
 
 import csv
+import json
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -206,20 +205,15 @@ def test_every_parameter_learns(labels: Path, size: str) -> None:
     assert [name for name, value in named if value.grad is None or not value.grad.abs().sum() > 0] == []
 
 
-def test_the_loss_of_two_processes_is_that_of_one(labels: Path, tmp_path: Path) -> None:
-    script = Path(__file__).with_name("yolov5_face_rank.py")
-    command = [sys.executable, str(script), str(labels), str(tmp_path)]
-    processes = [subprocess.Popen([*command, name]) for name in ("0", "1", "alone")]
-    try:
-        assert [process.wait(timeout=600) for process in processes] == [0, 0, 0]
-    finally:
-        for process in processes:
-            process.kill()
-    told = [torch.load(tmp_path / f"{name}.pt") for name in ("0", "1", "alone")]
-    mean = {name: (told[0][name] + told[1][name]) / 2 for name in told[2]}
-    assert len(mean) > 100
-    for name, value in told[2].items():
-        torch.testing.assert_close(mean[name], value, rtol=1e-4, atol=1e-5)
+def test_two_processes_draw_together_what_one_draws(labels: Path) -> None:
+    recipe = replace(SMALL, sizes_px=(64, 96, 128))
+    pixels, targets = batch_of(labels, recipe, 6)
+    samples = YOLOv5FaceSamples(read_widerface(labels).images, recipe, CONFIG)
+    parts = [samples.batch(draws(6)[rank::2]) for rank in range(2)]
+    for rank, (half, _) in enumerate(parts):
+        assert torch.equal(half, pixels[rank::2])
+    for level, *halves in zip(targets, *(targets for _, targets in parts), strict=True):
+        assert len(level.rows) == sum(len(half.rows) for half in halves)
 
 
 def test_a_run_leaves_its_network_and_its_log(labels: Path, tmp_path: Path) -> None:
@@ -279,6 +273,29 @@ def test_what_cannot_be_trained_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         train(replace(recipe, labels=labels), tmp_path)
+
+
+def test_labels_without_a_face_to_learn_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "label.txt").write_text("# 1.png\n# 2.png\n")
+    with pytest.raises(InputError, match="no image with a face to learn from"):
+        train(replace(SMALL, labels=tmp_path / "label.txt"), tmp_path / "run")
+
+
+def test_official_labels_of_images_that_lie_elsewhere_can_be_learnt(labels: Path, tmp_path: Path) -> None:
+    """As WIDER FACE's archives unpack: labels in one folder, images in another, and no landmarks."""
+    rows = []
+    for image in read_widerface(labels).images:
+        x1, y1, x2, y2 = image.boxes[0].astype(int)
+        rows += [image.path.name, "1", f"{x1} {y1} {x2 - x1} {y2 - y1} 0 0 0 0 0 0"]
+    official = tmp_path / "wider_face_split" / "wider_face_train_bbx_gt.txt"
+    official.parent.mkdir()
+    official.write_text("\n".join(rows) + "\n")
+    (tmp_path / "WIDER_train").mkdir()
+    (tmp_path / "WIDER_train" / "images").symlink_to(labels.parent / "images")
+    train(replace(SMALL, labels=official, epochs=1), tmp_path / "run")
+    assert (tmp_path / "run" / "best.pt").exists()
+    told = json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]
+    assert (set(told), told["images"]["files"]) == ({"labels", "images"}, 12)
 
 
 def test_the_command_line_knows_it() -> None:

@@ -1,6 +1,7 @@
 """What is known about the faces of a set of images, and what of it could not be used."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -67,6 +68,17 @@ class AnnotatedImage:
     def has_landmarks(self) -> NDArray[np.bool_]:
         """(N,) whether all five landmarks of a face are labelled."""
         return np.asarray(~np.isnan(self.landmarks).any(axis=(1, 2)))
+
+
+def folder_of(images: Sequence[AnnotatedImage]) -> Path:
+    """The innermost folder that holds the files of all images.
+
+    Raises:
+        InputError: there are no images.
+    """
+    if not images:
+        raise InputError("there is no image with a face to learn from")
+    return Path(os.path.commonpath([image.path.parent for image in images]))
 
 
 class RejectedRow(NamedTuple):

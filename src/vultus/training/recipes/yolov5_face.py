@@ -34,7 +34,7 @@ from vultus.export.yolov5_face import description_of
 from vultus.interfaces import Session
 from vultus.networks.torch_session import TorchSession
 from vultus.networks.yolov5_face import CONFIGS, VALUES_PER_ANCHOR, YOLOv5FaceConfig, YOLOv5FaceNet
-from vultus.training.data.annotations import AnnotatedImage
+from vultus.training.data.annotations import AnnotatedImage, folder_of
 from vultus.training.data.augment import data_anchor_crop, mirror, random_square_crop
 from vultus.training.data.mosaic import mosaic
 from vultus.training.data.photometric import photometric
@@ -202,7 +202,7 @@ def train(recipe: YOLOv5FaceRecipe, folder: Path) -> Mapping[str, float]:
     """
     config = _config(recipe)
     images = [image for image in read_widerface(recipe.labels).images if (~image.is_ignored).any()]
-    run = open_run(folder, recipe, data=_data(recipe))
+    run = open_run(folder, recipe, data=_data(recipe, images))
     torch.manual_seed(recipe.seed)
     return fit(
         YOLOv5FaceLearner(YOLOv5FaceNet(config), recipe),
@@ -245,7 +245,7 @@ def _validation(recipe: YOLOv5FaceRecipe, config: YOLOv5FaceConfig) -> Validatio
     return Validation(WiderValidation(recipe.widerface, make_detector), "mean_ap")
 
 
-def _data(recipe: YOLOv5FaceRecipe) -> Mapping[str, Path]:
+def _data(recipe: YOLOv5FaceRecipe, images: Sequence[AnnotatedImage]) -> Mapping[str, Path]:
     """What the run learns from, and is judged by."""
-    named = {"labels": recipe.labels, "widerface": recipe.widerface}
+    named = {"labels": recipe.labels, "images": folder_of(images), "widerface": recipe.widerface}
     return {name: path for name, path in named.items() if path}
