@@ -23,16 +23,16 @@ def told(first: Candidates, second: Candidates, *, input_px: int = 1280, image_p
 
 
 def test_large_faces_are_told_by_the_second_look_and_others_by_the_first() -> None:
-    """A second input a quarter as large tells faces of 64 px there, 256 px here."""
-    first = candidates(square(20), square(300, at=2000), square(400, at=5000))
-    second = candidates(square(250, at=9000), square(256, at=8000), square(1000, at=6000))
-    assert told(first, second) == [20, 300, 256, 1000]
-    assert told(candidates(square(256 * OVERLAP)), candidates()) == []
+    """A second input a quarter as large tells faces of 56 px there, 224 px here."""
+    first = candidates(square(20), square(240, at=2000), square(400, at=5000))
+    second = candidates(square(220, at=9000), square(224, at=8000), square(1000, at=6000))
+    assert told(first, second) == [20, 240, 224, 1000]
+    assert told(candidates(square(224 * OVERLAP)), candidates()) == []
 
 
 def test_sizes_count_in_pixels_of_the_first_input() -> None:
-    assert told(candidates(square(600)), candidates(square(512)), image_px=2560) == [600, 512]
-    assert told(candidates(square(600)), candidates(square(512)), image_px=1280) == [512]
+    assert told(candidates(square(480)), candidates(square(448)), image_px=2560) == [480, 448]
+    assert told(candidates(square(480)), candidates(square(448)), image_px=1280) == [448]
 
 
 def test_very_large_inputs_leave_to_the_first_look_what_it_reaches() -> None:

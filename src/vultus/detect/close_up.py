@@ -6,7 +6,7 @@ eye is taken for a face, or a blurred background is. At `SIZE_PX` the same face 
 Each look answers for the faces it is good at. In pixels of the first input, f times as large as the second:
 
     least = min(`LEAST_PX` f, `REACH_PX`)    the second look tells faces from here on
-    1.28 least                               the first look tells faces up to here
+    1.1 least                                the first look tells faces up to here
 
 What both tell is left to the suppression that follows. What the first look found inside a better face of the
 second one (most of the smaller box, which the union would not show) goes.
@@ -20,9 +20,9 @@ from vultus.detect.search import Candidates, joined, sizes_px
 from vultus.geometry.boxes import overlaps
 
 SIZE_PX: Final = 320  # the longer side of the second input
-LEAST_PX: Final = 64  # shorter side, in pixels of the second input
+LEAST_PX: Final = 56  # shorter side, in pixels of the second input
 REACH_PX: Final = 400  # the first look finds all faces up to here
-OVERLAP: Final = 1.28
+OVERLAP: Final = 1.1
 MAX_SHARE: Final = 0.7
 
 
