@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vultus.cli import data_align, data_clean, options
+from vultus.cli import data_align, data_clean, data_stats, options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
 from vultus.training.data.widerface_archives import ARCHIVES, Part
@@ -95,3 +95,4 @@ def _fields(row: RejectedRow) -> dict[str, Any]:
 
 app.command(rich_help_panel=FACES)(data_align.align)
 app.command(rich_help_panel=FACES)(data_clean.clean)
+app.command(rich_help_panel=FACES)(data_stats.stats)
