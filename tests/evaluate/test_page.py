@@ -42,6 +42,8 @@ def test_reports_of_one_measurement_stand_side_by_side(tmp_path: Path) -> None:
     rows = overview(entries)
     assert [row[0] for row in rows[1:]] == ["LFW, view 2", "LFW, view 2", "CFP"]
     assert rows[1][1:4] == ["sface", "3f2a", "accuracy: 99.50% +- 0.10%"]
+    told = entries[0].report.provenance.commit or ""
+    assert rows[1][5].endswith("+") == told.endswith("+")  # that the code differs from its commit is said
 
 
 def test_the_page_carries_protocol_contract_command_and_pictures(tmp_path: Path) -> None:

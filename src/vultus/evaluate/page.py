@@ -95,7 +95,7 @@ def overview(entries: Sequence[Entry]) -> Table:
                 report.setting.get("contract", ""),
                 "; ".join(f"{name}: {value}" for name, value in _headline(report)),
                 report.provenance.date[:10],
-                (report.provenance.commit or "")[:10],
+                _short(report.provenance.commit or ""),
             ]
         )
     return rows
@@ -111,8 +111,13 @@ def comparisons(entries: Sequence[Entry]) -> dict[str, Table]:
 
 def _headline(report: Report) -> list[tuple[str, str]]:
     """The figures that are rates, two of them: counts of pairs and images come first in a report."""
-    rates = [(name, value) for name, value in report.figures.items() if re.match(r"[\w ]*[\d.]+ ?%", value)]
+    rates = [(name, value) for name, value in report.figures.items() if "%" in value or "FMR" in value]
     return (rates or list(report.figures.items()))[:2]
+
+
+def _short(commit: str) -> str:
+    """Ten digits, and the + of code that differs from it."""
+    return commit[:10] + ("+" if commit.endswith("+") else "")
 
 
 def _side_by_side(reports: Sequence[Report]) -> Table:
