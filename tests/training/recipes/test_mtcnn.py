@@ -1,6 +1,7 @@
 """MTCNN's recipe: three stages from one command, each on what the ones before it let through."""
 
 import shutil
+import tarfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -46,27 +47,51 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "label.txt"
 
 
-def recipe(labels: Path) -> MTCNNRecipe:
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shard of five drawn aligned faces, one of them of another split, and its index."""
+    folder = tmp_path_factory.mktemp("aligned")
+    points = [(46, 60), (81, 60), (64, 80), (50, 100), (79, 100)]
+    names = [
+        f"{point}_{axis}"
+        for point in ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+        for axis in "xy"
+    ]
+    lines = [",".join(["shard", "file", "source", "identity", "split", *names])]
+    with tarfile.open(folder / "a.tar", "w") as archive:
+        for number in range(5):
+            image = np.full((128, 128, 3), 200 - 10 * number, np.uint8)
+            for x, y in points:
+                image[y - 4 : y + 4, x - 4 : x + 4] = 20
+            save_image(image, folder / f"{number}.png")
+            archive.add(folder / f"{number}.png", f"{number}.png")
+            where = ",".join(str(value) for point in points for value in point)
+            lines.append(f"a.tar,{number}.png,drawn,,{'train' if number else 'heldout'},{where}")
+    (folder / "index.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def recipe(labels: Path, faces: Path | None = None) -> MTCNNRecipe:
     return MTCNNRecipe(
         labels=labels,
-        faces=None,
+        faces=faces,
         held_out=0.2,
         stage_epochs=(2, 2, 2),
-        stage_batches=(40, 20, 6),
-        stage_batch_sizes=(128, 32, 16),
-        near=(20, 10, 10),
+        stage_batches=(20, 10, 5),
+        stage_batch_sizes=(64, 32, 16),
+        aligned_faces=(3, 5, 5),
         precision="32-true",
         validate_every=2,
     )
 
 
 @pytest.fixture(scope="module")
-def run(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(labels: Path, faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that went through."""
     folder = tmp_path_factory.mktemp("runs") / "mtcnn"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries, while they are imported and export
-        figures = train(recipe(labels), folder)
+        figures = train(recipe(labels, faces), folder)
     assert list(figures) == ["ap", "recall", "nme"]
     return folder
 
@@ -107,14 +132,22 @@ def test_every_stage_has_crops_of_every_kind_and_size(run: Path) -> None:
         assert set(crops.kinds.tolist()) == {int(kind) for kind in CropKind}
 
 
-def test_a_run_that_is_done_is_not_done_again(run: Path, labels: Path) -> None:
+def test_aligned_faces_of_the_training_split_teach_every_stage(run: Path) -> None:
+    for stage, count in zip(STAGES, (3, 4, 4), strict=True):
+        kinds = read_crops(run / f"{stage.name}-aligned").kinds
+        assert (kinds == CropKind.NEGATIVE).sum() == count  # one for each face; four are of the split
+        assert (kinds == CropKind.POSITIVE).any()
+
+
+def test_a_run_that_is_done_is_not_done_again(run: Path, labels: Path, faces: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
-    assert train(recipe(labels), run) == {}
+    assert train(recipe(labels, faces), run) == {}
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_the_same_numbers(
-    run: Path, labels: Path, tmp_path: Path
+    run: Path, labels: Path, faces: Path, tmp_path: Path
 ) -> None:
     stopped = tmp_path / "mtcnn"
     shutil.copytree(run, stopped)
@@ -123,14 +156,14 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_numbers(
     shutil.rmtree(stopped / "rnet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        train(recipe(labels), stopped)
+        train(recipe(labels, faces), stopped)
     for name in FILES:
         assert (stopped / name).read_bytes() == (run / name).read_bytes()
 
 
-def test_a_folder_of_another_recipe_is_refused(run: Path, labels: Path) -> None:
+def test_a_folder_of_another_recipe_is_refused(run: Path, labels: Path, faces: Path) -> None:
     with pytest.raises(TrainingError, match="hard_share"):
-        train(replace(recipe(labels), hard_share=0.5), run)
+        train(replace(recipe(labels, faces), hard_share=0.5), run)
 
 
 def test_images_are_held_out_and_faces_without_landmarks_are_not_learnt(labels: Path) -> None:

@@ -18,8 +18,12 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vultus.detect.area_means import AreaMeans
+from vultus.detect.mtcnn_stages import WINDOW_PX
 from vultus.geometry.boxes import Floats
-from vultus.training.data.mtcnn_targets import Seen, Targets
+from vultus.training.data.mtcnn_targets import Seen, Targets, targets_of
+from vultus.training.data.mtcnn_windows import cells_of, cut_cells, cut_squares
+from vultus.training.data.sample import Sample
 from vultus.training.losses.mtcnn_multitask import CropKind
 
 _HEADER_BYTES: Final = 128
@@ -34,10 +38,37 @@ class MtcnnCrops(NamedTuple):
     landmarks: Floats
     mirror_shifts: Floats
 
-    @classmethod
-    def of_windows(cls, images: NDArray[np.uint8], seen: Seen, targets: Targets) -> "MtcnnCrops":
-        """The crops of N windows of one image."""
-        return cls(images, *targets, mirror_shifts=np.asarray(seen.mirror_shifts, np.float32))
+
+def crops_of_squares(
+    sample: Sample,
+    squares: Floats,
+    chance: np.random.Generator,
+    *,
+    size_px: int,
+    limits: Mapping[CropKind, int],
+    min_face_px: float = 0.0,
+) -> MtcnnCrops:
+    """The crops of one image in which a network is shown some of (N, 4) squares.
+
+    Args:
+        sample: the image and its faces.
+        squares: first and last pixel, counted from 1; P-Net is shown the cell that is nearest to each.
+        chance: what is drawn from.
+        size_px: of the crops: 12, 24 or 48, for P-Net, R-Net or O-Net.
+        limits: how many of each kind there are at most.
+        min_face_px: a smaller face (its longer side) is neither learnt nor background.
+    """
+    picture = AreaMeans(sample.image)
+    if size_px == WINDOW_PX:
+        cells = cells_of(squares, sample.size_hw)
+        seen = cells.seen(sample.size_hw)
+        at, targets = chosen(targets_of(seen, sample, min_face_px=min_face_px), limits, chance)
+        pixels = cut_cells(picture, cells.at(at))
+    else:
+        seen = Seen.of_squares(squares)
+        at, targets = chosen(targets_of(seen, sample, min_face_px=min_face_px), limits, chance)
+        pixels = cut_squares(picture, squares[at], size_px=size_px)
+    return MtcnnCrops(pixels, *targets, mirror_shifts=np.asarray(seen.at(at).mirror_shifts, np.float32))
 
 
 def chosen(

@@ -19,12 +19,9 @@ from vultus.detect.search import logit
 from vultus.geometry.boxes import Floats
 from vultus.interfaces import Session
 from vultus.training.data.annotations import AnnotatedImage
-from vultus.training.data.mtcnn_crops import MtcnnCrops, chosen
-from vultus.training.data.mtcnn_targets import Seen, is_learnt, targets_of
+from vultus.training.data.mtcnn_crops import MtcnnCrops, crops_of_squares
+from vultus.training.data.mtcnn_targets import is_learnt
 from vultus.training.data.mtcnn_windows import (
-    cells_of,
-    cut_cells,
-    cut_squares,
     squares_anywhere,
     squares_near,
 )
@@ -100,22 +97,17 @@ def crops_of(
     sample: Sample, plan: WindowPlan, chance: np.random.Generator, *, cascade: Cascade | None = None
 ) -> MtcnnCrops:
     """The crops of one image."""
-    picture = AreaMeans(sample.image)
     squares = drawn_squares(sample, plan, chance)
     if cascade is not None:
-        squares = np.concatenate([cascade.squares(picture), squares])
-    if plan.size_px == WINDOW_PX:
-        cells = cells_of(squares, sample.size_hw)
-        seen = cells.seen(sample.size_hw)
-    else:
-        seen = Seen.of_squares(squares)
-    targets = targets_of(seen, sample, min_face_px=plan.min_face_px)
-    at, targets = chosen(targets, plan.limits, chance)
-    if plan.size_px == WINDOW_PX:
-        pixels = cut_cells(picture, cells.at(at))
-    else:
-        pixels = cut_squares(picture, squares[at], size_px=plan.size_px)
-    return MtcnnCrops.of_windows(pixels, seen.at(at), targets)
+        squares = np.concatenate([cascade.squares(AreaMeans(sample.image)), squares])
+    return crops_of_squares(
+        sample,
+        squares,
+        chance,
+        size_px=plan.size_px,
+        limits=plan.limits,
+        min_face_px=plan.min_face_px,
+    )
 
 
 def drawn_squares(sample: Sample, plan: WindowPlan, chance: np.random.Generator) -> Floats:

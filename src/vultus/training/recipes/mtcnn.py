@@ -7,7 +7,7 @@ faces), add landmark crops of aligned faces, train, judge on held-out images, ex
 exported network. In the run's folder:
 
     pnet/ rnet/ onet/           the run of each stage: log, validation, checkpoint, best.pt
-    pnet-windows/ pnet-landmarks/ and so on: the crops
+    pnet-windows/ pnet-aligned/  and so on: the crops
     mtcnn_pnet.onnx and so on   the trained stages, as the detector loads them
 
 What is there is not made again: a run that was stopped goes on where it was, with the same numbers.
@@ -36,8 +36,8 @@ from vultus.image import replace_file
 from vultus.interfaces import Session
 from vultus.networks.mtcnn import ONet, PNet, RNet
 from vultus.runtime.onnx import OnnxSession
+from vultus.training.data.aligned_crops import ALL_KINDS, LANDMARKS_ONLY, aligned_crops
 from vultus.training.data.annotations import AnnotatedImage
-from vultus.training.data.landmark_crops import landmark_crops
 from vultus.training.data.mtcnn_batches import CropBatch, MtcnnSamples, balanced
 from vultus.training.data.mtcnn_crops import MtcnnCrops, read_crops, write_crops
 from vultus.training.data.mtcnn_mining import Cascade, WindowPlan, stage_crops
@@ -62,7 +62,7 @@ class MTCNNRecipe(TrainSettings):
 
     Attributes:
         labels: boxes and landmarks, in one of the formats that `read_widerface` knows; images/ beside it.
-        faces: folder of aligned faces with an index.csv, for landmark crops; None takes those of the labels.
+        faces: folder of aligned faces in tar shards with an index.csv, or None.
         held_out: the share of the images that judges instead of teaching.
         min_face_px: a smaller face (its longer side) is neither learnt nor background.
         needs_landmarks: a face without labelled landmarks is neither learnt nor background. Annotators and
@@ -74,7 +74,8 @@ class MTCNNRecipe(TrainSettings):
         positives: crops of an image at most that show a face.
         parts: crops of an image at most that show a part of a face.
         landmarks: crops of an image at most that teach landmarks.
-        aligned_crops: landmark crops of aligned faces.
+        aligned_faces: how many aligned faces teach each stage.
+        learns_aligned_faces: whether aligned faces teach what a face is too, or only where its landmarks are.
         mining_min_scores: what P-Net and R-Net must give a window to be mined.
         mining_min_face_px: where the image pyramid of the mining starts.
         has_landmark_heads: whether P-Net and R-Net learn landmarks too, as a help. Their exports have none.
@@ -92,15 +93,16 @@ class MTCNNRecipe(TrainSettings):
     held_out: float = 0.06
     min_face_px: float = 14.0
     needs_landmarks: bool = True
-    near: tuple[int, int, int] = (24, 10, 10)
+    near: tuple[int, int, int] = (24, 20, 20)
     astray: tuple[int, int, int] = (12, 4, 4)
     anywhere: tuple[int, int, int] = (300, 20, 10)
     negatives: tuple[int, int, int] = (500, 250, 150)
-    positives: tuple[int, int, int] = (400, 150, 100)
+    positives: tuple[int, int, int] = (400, 250, 200)
     parts: tuple[int, int, int] = (200, 100, 60)
     landmarks: tuple[int, int, int] = (60, 30, 30)
-    aligned_crops: tuple[int, int, int] = (12_000, 20_000, 48_000)
-    mining_min_scores: tuple[float, float] = (0.5, 0.5)
+    aligned_faces: tuple[int, int, int] = (12_000, 48_000, 48_000)
+    learns_aligned_faces: bool = True
+    mining_min_scores: tuple[float, float] = (0.5, 0.2)
     mining_min_face_px: float = 14.0
     has_landmark_heads: bool = True
     kind_shares: tuple[int, int, int, int] = (3, 1, 1, 2)
@@ -175,7 +177,7 @@ def train(recipe: MTCNNRecipe, folder: Path) -> Mapping[str, float]:
         exported = folder / f"mtcnn_{stage.name}.onnx"
         if not exported.exists():
             cut_window_crops(learnt, recipe, sessions=sessions, folder=crop_folder(folder, stage, "windows"))
-            cut_landmark_crops(recipe, stage, folder=crop_folder(folder, stage, "landmarks"))
+            cut_aligned_crops(recipe, stage, folder=crop_folder(folder, stage, "aligned"))
             judge = MtcnnValidation(held_out, sessions)
             figures = fit_stage(recipe, stage, judge=judge, folder=folder)
             export_best(stage, folder / stage.name / "best.pt", exported)
@@ -226,18 +228,18 @@ def cut_window_crops(
     write_crops(folder, shown(parts, folder.name, total=len(images)), size_px=plan.size_px)
 
 
-def cut_landmark_crops(recipe: MTCNNRecipe, stage: Stage, *, folder: Path) -> None:
-    """Landmark crops of aligned faces for one stage; none without a folder of them."""
-    count = recipe.aligned_crops[STAGES.index(stage)]
+def cut_aligned_crops(recipe: MTCNNRecipe, stage: Stage, *, folder: Path) -> None:
+    """Crops of aligned faces for one stage; none without a folder of them."""
+    count = recipe.aligned_faces[STAGES.index(stage)]
     if recipe.faces is None or not count or folder.exists():
         return
     faces = read_shards(recipe.faces, split="train")
     chance = np.random.default_rng((recipe.seed, stage.size_px))
     labelled = np.flatnonzero(~np.isnan(faces.landmarks).any(axis=(1, 2)))
     drawn = np.sort(chance.permutation(labelled)[:count]).tolist()
-    per_face = -(-count // len(drawn))
+    limits = ALL_KINDS if recipe.learns_aligned_faces else LANDMARKS_ONLY
     parts = (
-        landmark_crops(faces.crop(i), faces.landmarks[i], chance, size_px=stage.size_px, count=per_face)
+        aligned_crops(faces.crop(i), faces.landmarks[i], chance, size_px=stage.size_px, limits=limits)
         for i in drawn
     )
     write_crops(folder, shown(parts, folder.name, total=len(drawn)), size_px=stage.size_px)
@@ -254,7 +256,7 @@ def fit_stage(
         batch_size=recipe.stage_batch_sizes[number],
         lr=recipe.stage_lrs[number],
     )
-    folders = [crop_folder(folder, stage, name) for name in ("windows", "landmarks")]
+    folders = [crop_folder(folder, stage, name) for name in ("windows", "aligned")]
     sets = [read_crops(each) for each in folders if each.exists()]
     samples = MtcnnSamples(sets, seed=recipe.seed, colour_jitter=recipe.colour_jitter)
     plan = balanced(
