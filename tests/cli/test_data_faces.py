@@ -1,5 +1,6 @@
 """`vultus data align`, `clean` and `stats`, run as a user runs them, one after the other."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -67,6 +68,27 @@ def test_from_photos_to_a_clean_set(vultus: Vultus, photos: Path, tmp_path: Path
     assert (tmp_path / "stats" / "crops-per-person.png").exists()
 
 
+def test_people_of_a_test_set_are_found_and_raw_photos_refused(
+    vultus: Vultus, photos: Path, tmp_path: Path
+) -> None:
+    crops = tmp_path / "crops"
+    align(vultus, photos, crops)
+    first = min(photos.iterdir())
+    clean = ("data", "clean", crops, "--cache", tmp_path / "cache", "--against", first, "--json")
+    report = tmp_path / "report"
+    for _ in range(2):  # the second time from the cache
+        outcome = vultus(*clean, "--report", report)
+        assert outcome.code == 0, outcome.err
+        assert json.loads(outcome.out)["details"]["findings"]["in the test set"] == 1
+        with (report / "findings.csv").open(newline="", encoding="utf-8") as stream:
+            rows = [row for row in csv.DictReader(stream) if row["kind"] == "in the test set"]
+        assert {Path(row["file"]).parent.name for row in rows} == {first.name}
+        assert len(rows) == 2
+    refused = vultus("data", "clean", photos, "--cache", tmp_path / "cache")
+    assert refused.code == 2
+    assert "vultus data align" in refused.err
+
+
 @pytest.mark.parametrize(("form", "path"), [("tar", ""), ("rec", "train.rec")])
 def test_packed_crops_are_read_back(
     vultus: Vultus, photos: Path, tmp_path: Path, form: str, path: str
@@ -81,7 +103,15 @@ def test_packed_crops_are_read_back(
 
 
 def test_none_of_it_loads_torch(tmp_path: Path) -> None:
-    modules = ("alignment", "packing", "reading", "cleaning_report", "quarantine", "teacher", "set_figures")
+    modules = (
+        "alignment",
+        "packing",
+        "reading",
+        "cleaning_report",
+        "quarantine",
+        "face_vectors",
+        "set_figures",
+    )
     imports = ", ".join(f"vultus.training.data.{module}" for module in modules)
     code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0

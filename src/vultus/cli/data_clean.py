@@ -82,6 +82,7 @@ def clean(
     from vultus.evaluate.report import Subject
     from vultus.training.data.cleaning import Labelled, find_all
     from vultus.training.data.cleaning_report import cleaning_pictures, cleaning_report, write_findings
+    from vultus.training.data.face_vectors import crop_vectors
     from vultus.training.data.folder import read_folder
     from vultus.training.data.quarantine import put_back, quarantine_of, take_out
 
@@ -91,9 +92,8 @@ def clean(
         return
     faces = read_folder(folder)
     settings = replace(SETTINGS, min_duplicate=min_duplicate, min_own=min_own, min_overlap=min_overlap)
-    labelled = Labelled(
-        _embeddings(folder, cache=cache, embedder=embedder), faces.identity_index, faces.names
-    )
+    vectors = crop_vectors(faces, cache, embedder=embedder)
+    labelled = Labelled(vectors, faces.identity_index, faces.names)
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in faces.paths]
     test_faces = None if against is None else _test_faces(against, cache=cache, embedder=embedder)
     found = find_all(labelled, hashes, settings=settings, against=test_faces)
@@ -120,46 +120,15 @@ def clean(
         )
 
 
-def _embeddings(folder: Path, *, cache: Path, embedder: str | None) -> Embeddings:
-    import numpy as np
-
-    from vultus.embed import DEFAULT_EMBEDDER, load_embedder
-    from vultus.training.data.folder import read_folder
-    from vultus.training.data.teacher import read_teacher, teacher_embeddings
-
-    faces = read_folder(folder)
-    path = teacher_embeddings(faces, load_embedder(embedder or DEFAULT_EMBEDDER), cache)
-    return read_teacher(path, np.arange(len(faces)))
-
-
 def _test_faces(folder: Path, *, cache: Path, embedder: str | None) -> Embeddings:
-    """The face in the middle of each photo, embedded once and kept."""
-    import numpy as np
-
-    from vultus.cli.parts import make_detector
-    from vultus.embed import DEFAULT_EMBEDDER, load_embedder
-    from vultus.evaluate.one_face import embed_images
-    from vultus.image import replace_file
-    from vultus.training.data.folder import FileFaces
-    from vultus.training.data.identities import digest
+    from vultus.training.data.face_vectors import photo_vectors
     from vultus.training.data.photos import find_photos
 
     photos = find_photos(folder)
-    network = load_embedder(embedder or DEFAULT_EMBEDDER, flip=True)
-    fingerprint = FileFaces([photo.path for photo in photos], [photo.person for photo in photos]).fingerprint
-    path = cache / f"test-faces-{digest([network.contract, fingerprint])}.npy"
-    if not path.exists():
-        with counted("Test set", total=len(photos)) as on_progress:
-            embedded = embed_images(
-                [photo.path for photo in photos],
-                detector=make_detector("mtcnn"),
-                embedder=network,
-                on_progress=on_progress,
-            )
-        cache.mkdir(parents=True, exist_ok=True)
-        with replace_file(path) as stream:
-            np.save(stream, embedded.embeddings[embedded.has_face])
-    kept: Embeddings = np.load(path)
-    if len(kept) < len(photos):
-        stderr.print(f"{len(photos) - len(kept):,} photos of {folder} show no usable face", highlight=False)
-    return kept
+    with counted("Test set", total=len(photos)) as on_progress:
+        vectors = photo_vectors(photos, cache, embedder=embedder, on_progress=on_progress)
+    if len(vectors) < len(photos):
+        stderr.print(
+            f"{len(photos) - len(vectors):,} photos of {folder} show no usable face", highlight=False
+        )
+    return vectors

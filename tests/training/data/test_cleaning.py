@@ -67,6 +67,9 @@ def test_a_wrong_name_is_found_and_whose_face_it_is_is_told(faces: Labelled) -> 
     assert "the other crops of P4" in finding.note
     assert {int(index[row]) for row in finding.beside} == {4}
     assert 12 not in finding.beside
+    rest = np.flatnonzero((index == 4) & (np.arange(len(index)) != 12))
+    typical = rest[(faces.embeddings[rest] @ faces.embeddings[rest].sum(axis=0)).argmax()]
+    assert finding.beside[0] == typical
 
 
 def test_of_the_same_bytes_one_is_kept(faces: Labelled) -> None:

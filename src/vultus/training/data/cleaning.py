@@ -257,8 +257,11 @@ def _pairs_from(vectors: FloatArray, min_similarity: float) -> Iterator[tuple[in
 
 
 def _some_of(faces: Labelled, person: int, *, without: int = -1) -> tuple[int, ...]:
+    """The person's crops that are most like the whole of them."""
     rows = np.flatnonzero(faces.identity_index == person)
-    return tuple(rows[rows != without][:SHOWN_BESIDE].tolist())
+    rows = rows[rows != without]
+    typical = faces.embeddings[rows] @ faces.embeddings[rows].sum(axis=0)
+    return tuple(rows[np.argsort(-typical, kind="stable")][:SHOWN_BESIDE].tolist())
 
 
 def _sums(faces: Labelled) -> FloatArray:
