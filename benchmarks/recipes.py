@@ -1,6 +1,6 @@
 """Every recogniser's recipe on the same few faces with one budget, verified on new people.
 
-    python benchmarks/recipes.py                     # all, one after the other; a recipe takes a minute or two
+    python benchmarks/recipes.py                     # all; a recipe takes a minute or two
     python benchmarks/recipes.py cosface distil      # some
     python benchmarks/recipes.py --kill cosface      # again, with kill -9 on the way: does it end alike?
     python benchmarks/recipes.py --page docs/training/recipes.md
@@ -66,7 +66,7 @@ COMMON = {
     "threads": "1",
     "log_every": "1",
 }
-ADAPT = {"sources": "pins", "target": str(SUBSET), "target_sources": "celeba", "scale": "16"}
+ADAPT = {"sources": "pins", "target": str(SUBSET), "target_sources": "celeba", "scale": "16", "epochs": "3"}
 CASES: Mapping[str, Mapping[str, str]] = {
     "facenet_triplet": {},
     "center_loss": {},
@@ -209,7 +209,8 @@ def page() -> str:
     start = results[0]["before"]
     for told in [{"name": "the start of all", "steps": 0, "cpu_s": 0, "after": start}, *results]:
         figures = [f"{told['after'][key]:.1%}".replace("%", " %") for key in ("eer", *rates)]
-        spent = f"{told['steps']} | {pictures_of(told):,} | {told['cpu_s']:.0f}"
+        seconds = "not kept" if told["cpu_s"] is None else f"{told['cpu_s']:.0f}"  # None: it was stopped once
+        spent = f"{told['steps']} | {pictures_of(told):,} | {seconds}"
         lines.append(f"| {told['name']} | {spent} | {' | '.join(figures)} |")
     lines += ["", *told_of(results)]
     return "\n".join(lines)
@@ -224,9 +225,10 @@ def pictures_of(result: Mapping[str, Any]) -> int:
 def told_of(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """When and where it was measured; the killed run."""
     dates = sorted({result["date"] for result in results})
-    commits = sorted({str(result["commit"])[:7] for result in results})
+    days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    commits = sorted({shortened(str(result["commit"])) for result in results})
     lines = [
-        f"Measured {' to '.join(dates)} on {cpu()}, one thread for each run, others at work on the same "
+        f"Measured {days} on {cpu()}, one thread for each run, others at work on the same "
         f"machine (hence CPU seconds), PyTorch {torch.__version__}, commit {', '.join(commits)}.",
     ]
     for file in sorted(RUNS.glob("*/killed.json")):
@@ -238,6 +240,11 @@ def told_of(results: Sequence[Mapping[str, Any]]) -> list[str]:
             f"the same command went on and ended with {outcome} as the run that was left alone.",
         ]
     return lines
+
+
+def shortened(commit: str) -> str:
+    """Seven digits, and whether the files differed from it."""
+    return commit[:7] + " with changes" * commit.endswith("+")
 
 
 def cpu() -> str:
