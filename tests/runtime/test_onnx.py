@@ -223,3 +223,17 @@ def test_the_node_counts_agree_with_the_profile_of_a_run(
 
 def test_free_and_fixed_axes_are_told(two_outputs: bytes) -> None:
     assert OnnxSession(two_outputs).input_shape == ("n", 3, 8, 8)
+
+
+@pytest.mark.parametrize("max_batch", [None, 4])
+def test_a_graph_that_takes_one_row_is_run_row_by_row(images: FloatArray, max_batch: int | None) -> None:
+    one_row = network([helper.make_node("Relu", ["x"], ["y"])], shape=(1, 3, 8, 8))
+    (y,) = OnnxSession(one_row, max_batch=max_batch).run(images)
+    np.testing.assert_array_equal(y, np.maximum(images, 0))
+
+
+def test_what_a_graph_says_about_itself_is_told(two_outputs: bytes) -> None:
+    model = onnx.load_model_from_string(two_outputs)
+    helper.set_model_props(model, {"made by": "hand"})
+    assert OnnxSession(model.SerializeToString()).metadata == {"made by": "hand"}
+    assert OnnxSession(two_outputs).metadata == {}
