@@ -11,7 +11,7 @@ VultusError
 ├── GalleryError                    unknown or duplicate identity, other contract HTTP 409, exit 5
 ├── DeviceError                     the asked provider does not run here          HTTP 503, exit 6
 ├── ExportError                     ONNX and torch disagree: where and how much   HTTP 500, exit 7
-└── TrainingError                   a run that cannot go on: diverged, or not its folder   exit 8
+└── TrainingError                   a run that cannot go on: diverged, not its folder HTTP 500, exit 8
 
 A message says what was wrong, what was expected, what was received and what to do.
 """

@@ -23,8 +23,7 @@ def test_its_parameters_are_those_of_the_table() -> None:
     widths = (32, 48, 96, 192)
     stem = conv_bn(3, 32, 3)
     stages = sum(
-        conv_bn(before, after, 3) + 2 * 2 * conv_bn(after, after, 3)
-        for before, after in pairwise(widths)
+        conv_bn(before, after, 3) + 2 * 2 * conv_bn(after, after, 3) for before, after in pairwise(widths)
     )
     head = conv_bn(192, 512, 1) + (512 * 49 + 2 * 512) + 512 * 128 + 2 * 128
     assert parameter_count(on_meta()) == stem + stages + head == 2_158_528
