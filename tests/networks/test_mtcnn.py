@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vultus.networks.mtcnn import LayoutFlatten, ONet, PNet, RNet, load_public_weights
+from vultus.networks.mtcnn import ChannelPReLU, LayoutFlatten, ONet, PNet, RNet, load_public_weights
 
 SIZES_PX = {PNet: 12, RNet: 24, ONet: 48}
 FILES = {PNet: "pnet.pt", RNet: "rnet.pt", ONet: "onet.pt"}
@@ -159,3 +159,29 @@ def test_a_fresh_network_starts_with_zero_biases_and_quarter_slopes(build: type[
     assert all(not weights.any() for name, weights in parameters.items() if name.endswith("bias"))
     assert all((weights == 0.25).all() for name, weights in parameters.items() if "prelu" in name)
     assert all(weights.std() > 0.01 for weights in parameters.values() if weights.ndim > 1)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5, 6), (7, 4)])
+def test_prelu_in_bfloat16_is_pytorchs_with_its_gradients(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    ours, theirs = ChannelPReLU(4), nn.PReLU(4)
+    nn.init.normal_(ours.weight)
+    theirs.load_state_dict(ours.state_dict())
+    values, weights = torch.randn(shape).bfloat16(), torch.randn(shape).bfloat16()
+    results = []
+    for layer in (ours, theirs):
+        features = values.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            answer = layer(features)
+        (answer * weights).sum().backward()
+        results.append((answer, features.grad, layer.weight.grad))
+    for mine, expected in zip(*results, strict=True):
+        assert mine is not None
+        assert mine.dtype == expected.dtype
+        torch.testing.assert_close(mine.float(), expected.float(), rtol=0.02, atol=0.02)
+
+
+def test_prelu_is_pytorchs_own_wherever_that_is_faster() -> None:
+    layer, values = ChannelPReLU(4), torch.randn(3, 4, 5, 5)
+    assert torch.equal(layer(values), nn.functional.prelu(values, layer.weight))
+    assert torch.equal(layer.eval()(values), nn.functional.prelu(values, layer.weight))

@@ -108,15 +108,18 @@ class MtcnnValidation:
         return cascade.squares(picture)
 
     def _refined(self, picture: AreaMeans, rnet: Session) -> Detections:
-        """What R-Net takes for faces, as a detector's answer."""
+        """What R-Net takes for faces, as a detector's answer: one box for a face, as after O-Net.
+
+        O-Net gets to see several boxes of a face. Counted as false alarms, they would hide what R-Net knows.
+        """
         squares = self._proposals(picture, self._stages[0], min_score=0.6)
         with ThreadPoolExecutor(1) as pool:
             (windows,) = look(
                 rnet, [picture], squares=[squares], size_px=24, min_margin=logit(MIN_SCORE), pool=pool
             )
-        windows = windows.at(nms(windows.boxes, windows.margins, max_iou=MAX_IOU))
         boxes = pixel_edges(moved_by_pixels(windows)).astype(np.float32)
-        scores = sigmoid(windows.margins).astype(np.float32)
+        kept = nms(boxes, windows.margins, max_iou=MAX_IOU, overlap="minimum")
+        boxes, scores = boxes[kept], sigmoid(windows.margins[kept]).astype(np.float32)
         return Detections(boxes=boxes, scores=scores, landmarks=np.zeros((len(boxes), 5, 2), np.float32))
 
 
