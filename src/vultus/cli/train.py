@@ -56,7 +56,7 @@ def train(
 
     Example: vultus train retinaface --run runs/retinaface --set epochs=50 --set lr=0.001
 
-    Example: torchrun --nproc-per-node 2 -m vultus train retinaface --run runs/retinaface
+    Example: torchrun --nproc-per-node 2 -m -- vultus train retinaface --run runs/retinaface
     """
     from vultus.training.overrides import overridden
 

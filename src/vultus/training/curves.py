@@ -38,13 +38,19 @@ def draw_curves(run: Run) -> None:
 def draw(axes: "Axes", columns: Columns) -> None:
     """All columns over the step: few as points and lines, many as lines."""
     steps = coarse(columns["step"])
-    curves = {name: coarse(values) for name, values in columns.items() if name not in ("epoch", "step")}
+    curves = {
+        name: coarse(values)
+        for name, values in columns.items()
+        if name not in ("epoch", "step") and values.any()  # a loss that a recipe can do without is 0
+    }
     for name, values in curves.items():
         axes.plot(steps, values, label=name, marker="." if len(steps) < 20 else "")
-    if axes.get_title() == "losses" and min(values.min() for values in curves.values()) > 0:
+    if axes.get_title() == "losses" and all(values.min() > 0 for values in curves.values()):
         axes.set_yscale("log")
+    axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if curves:
+        axes.legend()
 
 
 def read_columns(file: Path) -> Columns:

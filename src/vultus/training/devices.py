@@ -35,5 +35,7 @@ def make_fabric(settings: TrainSettings) -> Fabric:
 def described(fabric: Fabric, *, threads: int) -> str:
     """The device, the processes and the precision in words."""
     processes = f"{fabric.world_size} process" + "es" * (fabric.world_size > 1)
-    device = f"{fabric.device.type} with {threads} threads" if fabric.device.type == "cpu" else "cuda"
+    device = fabric.device.type
+    if device == "cpu":
+        device += f" with {threads} thread" + "s" * (threads > 1)
     return f"{processes} on {device}, {fabric.strategy.precision.precision}"

@@ -25,7 +25,7 @@ class Display:
         self._console = Console(stderr=True, quiet=not is_shown, soft_wrap=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
-        self._task = self._bar.add_task("")
+        self._task = self._bar.add_task("", visible=False)
         self._began, self._batches = time.monotonic(), 0
 
     def __enter__(self) -> Self:
@@ -45,7 +45,7 @@ class Display:
         """A new bar for an epoch, from 0, of which `done` batches were done before the run was stopped."""
         self._began, self._batches = time.monotonic(), 0
         told = f"epoch {epoch + 1}/{self._epochs}"
-        self._bar.reset(self._task, total=batches, completed=done, description=told)
+        self._bar.reset(self._task, total=batches, completed=done, description=told, visible=True)
 
     def advance(self, batches: int) -> None:
         """So many batches are done."""

@@ -294,7 +294,7 @@ class Trainer:
         position = self.position
         self.journal.say(described(self.fabric, threads=torch.get_num_threads()) + f"; {self.run.folder}")
         if position.step:
-            self.journal.say(f"going on in epoch {position.epoch + 1} after {position.batches} batches")
+            self.journal.say(f"going on after step {position.step}, in epoch {position.epoch + 1}")
 
     def _leave(self) -> None:
         self.journal.say(f"stopped after step {self.position.step}: the same command goes on from there")

@@ -2,7 +2,7 @@
 
     vultus train arcface --run runs/arcface --set faces=train.rec --set network=iresnet50
     vultus train arcface --run runs/tuned --set faces=PEOPLE --set start=best.pt --set frozen_epochs=1
-    torchrun --nproc-per-node 8 -m vultus train arcface --run runs/arcface ...
+    torchrun --nproc-per-node 8 -m -- vultus train arcface --run runs/arcface ...
 
     L = softmax cross-entropy of s cos(theta_j), the own class at s cos(theta_y + m)
 

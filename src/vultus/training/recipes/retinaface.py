@@ -1,7 +1,7 @@
 """Train RetinaFace on images with boxes and landmarks, judged on WIDER FACE by the detector that ships.
 
     vultus train retinaface --run runs/retinaface --set labels=train/label.txt --set widerface=val
-    torchrun --nproc-per-node 2 -m vultus train retinaface --run runs/retinaface ...
+    torchrun --nproc-per-node 2 -m -- vultus train retinaface --run runs/retinaface ...
 
 A sample is a square crop: by chance a random one, as in the paper, or one that brings a face to the size of
 an anchor. Light, mirror; anchors matched by overlap; MultiBox loss with the hardest negatives. With a

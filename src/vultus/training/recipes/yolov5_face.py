@@ -1,7 +1,7 @@
 """Train YOLOv5-Face on images with boxes and landmarks, judged on WIDER FACE by the detector that ships.
 
     vultus train yolov5_face --run runs/yolov5_face --set labels=train/label.txt --set widerface=val
-    torchrun --nproc-per-node 2 -m vultus train yolov5_face --run runs/yolov5_face ...
+    torchrun --nproc-per-node 2 -m -- vultus train yolov5_face --run runs/yolov5_face ...
 
 A sample is a square: by chance a mosaic of four images, a crop that brings a face to the size of an anchor,
 or a random crop, perhaps of more than the image, framed by gray as a letterbox is. Light, mirror, no turning
