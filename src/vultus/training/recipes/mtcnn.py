@@ -79,7 +79,11 @@ class MTCNNRecipe(TrainSettings):
         mining_min_scores: what P-Net and R-Net must give a window to be mined.
         mining_min_face_px: where the image pyramid of the mining starts.
         has_landmark_heads: whether P-Net and R-Net learn landmarks too, as a help. Their exports have none.
-        kind_shares: of a batch: negatives, positives, parts, landmarks.
+        negative_shares: of a batch, in proportion to the shares of the other kinds. P-Net meets background
+            above all; for the others, as many positives put their scores where the detector's limits are.
+        positive_shares: of a batch.
+        part_shares: of a batch.
+        landmark_shares: of a batch.
         hard_share: of the classification losses of a batch, how many count: the largest.
         colour_jitter: how much crops are recoloured.
         stage_epochs: the `epochs` of each stage.
@@ -105,7 +109,10 @@ class MTCNNRecipe(TrainSettings):
     mining_min_scores: tuple[float, float] = (0.5, 0.2)
     mining_min_face_px: float = 14.0
     has_landmark_heads: bool = True
-    kind_shares: tuple[int, int, int, int] = (3, 1, 1, 2)
+    negative_shares: tuple[int, int, int] = (3, 2, 2)
+    positive_shares: tuple[int, int, int] = (1, 2, 2)
+    part_shares: tuple[int, int, int] = (1, 1, 1)
+    landmark_shares: tuple[int, int, int] = (2, 1, 2)
     hard_share: float = 0.7
     colour_jitter: float = 0.3
     stage_epochs: tuple[int, int, int] = (20, 16, 16)
@@ -209,13 +216,12 @@ def cut_window_crops(
 ) -> None:
     """The crops of the stage that follows the trained ones."""
     number = len(sessions)
-    per_kind = recipe.negatives, recipe.positives, recipe.parts, recipe.landmarks
     plan = WindowPlan(
         size_px=STAGES[number].size_px,
         near=recipe.near[number],
         astray=recipe.astray[number],
         anywhere=recipe.anywhere[number],
-        limits={kind: limit[number] for kind, limit in zip(CropKind, per_kind, strict=True)},
+        limits=of_kinds(number, recipe.negatives, recipe.positives, recipe.parts, recipe.landmarks),
         min_face_px=recipe.min_face_px,
         seed=recipe.seed,
     )
@@ -261,7 +267,13 @@ def fit_stage(
     samples = MtcnnSamples(sets, seed=recipe.seed, colour_jitter=recipe.colour_jitter)
     plan = balanced(
         samples.kinds,
-        dict(zip(CropKind, recipe.kind_shares, strict=True)),
+        of_kinds(
+            number,
+            recipe.negative_shares,
+            recipe.positive_shares,
+            recipe.part_shares,
+            recipe.landmark_shares,
+        ),
         batch_size=settings.batch_size,
         batches=recipe.stage_batches[number],
         seed=recipe.seed,
@@ -276,6 +288,11 @@ def fit_stage(
         plan=plan,
         validation=Validation(judge, judge.best),
     )
+
+
+def of_kinds(number: int, *values: tuple[int, int, int]) -> dict[CropKind, int]:
+    """By kind, what belongs to the stage of this number."""
+    return {kind: value[number] for kind, value in zip(CropKind, values, strict=True)}
 
 
 def export_best(stage: Stage, weights: Path, exported: Path) -> None:
