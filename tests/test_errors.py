@@ -15,6 +15,7 @@ from vultus.errors import (
     InputError,
     MissingExtraError,
     ShapeError,
+    TrainingError,
     VultusError,
     WeightsError,
 )
@@ -31,6 +32,7 @@ ANSWERS = {  # error: (exit code, HTTP status)
     GalleryError: (5, 409),
     DeviceError: (6, 503),
     ExportError: (7, 500),
+    TrainingError: (8, 500),
 }
 
 
