@@ -11,11 +11,10 @@ import onnx
 import pytest
 import torch
 
-from vultus.detect.mtcnn import MtcnnDetector, MtcnnSessions
+from vultus.detect.mtcnn import MtcnnDetector
 from vultus.errors import InputError, TrainingError
 from vultus.image import load_image, save_image
 from vultus.networks.mtcnn import ONet, RNet
-from vultus.runtime.onnx import OnnxSession
 from vultus.training.data.mtcnn_crops import read_crops
 from vultus.training.data.widerface import read_widerface
 from vultus.training.losses.mtcnn_multitask import CropKind
@@ -97,10 +96,7 @@ def run(labels: Path, faces: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_one_command_leaves_three_files_that_the_detector_runs(run: Path, labels: Path) -> None:
-    pnet, rnet, onet = (OnnxSession(run / name) for name in FILES)
-    detector = MtcnnDetector(
-        MtcnnSessions(pnet, rnet, onet), min_face_px=20, stage_min_scores=(0.1, 0.1), min_score=0.02
-    )
+    detector = MtcnnDetector.load(run, min_face_px=20, stage_min_scores=(0.1, 0.1), min_score=0.02)
     faces = detector.detect(load_image(labels.parent / "images" / "0.png"))
     assert faces.landmarks.shape == (len(faces), 5, 2)
     for stage in STAGES:
