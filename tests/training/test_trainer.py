@@ -17,7 +17,7 @@ from vultus.errors import TrainingError
 from vultus.training.run import Run, open_run
 from vultus.training.samples import Draw
 from vultus.training.settings import TrainSettings
-from vultus.training.trainer import Validation, fit
+from vultus.training.trainer import Validation, chance_of_step, fit
 
 SIZE = 3
 
@@ -261,6 +261,35 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="a weight became no finite number"):
         fit(Learner(), Vectors(), settings=recipe, run=run_in(tmp_path, recipe))
     assert not (tmp_path / "last.ckpt").exists()
+
+
+class Rolling(Learner):
+    """A learner that looks at torch's chance in each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rolled: list[float] = []
+
+    def forward(self, batch: tuple[Tensor, Tensor]) -> Losses:
+        self.rolled.append(torch.rand(1).item())
+        return super().forward(batch)
+
+
+def test_chance_differs_from_batch_to_batch_and_is_that_of_the_seed(tmp_path: Path) -> None:
+    rolled = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.manual_seed(len(rolled))
+        learner, recipe = Rolling(), Recipe(batch_size=2, accumulate=2, seed=seed)
+        fit(learner, Vectors(), settings=recipe, run=run_in(tmp_path / name, recipe))
+        rolled[name] = learner.rolled
+    assert len(set(rolled["a"])) == len(rolled["a"]) == 8
+    assert rolled["a"] == rolled["b"]
+    assert not set(rolled["a"]) & set(rolled["c"])
+
+
+def test_each_process_has_a_chance_of_its_own() -> None:
+    seeds = {chance_of_step(seed, step, rank) for seed in (0, 1) for step in (0, 1) for rank in (0, 1)}
+    assert len(seeds) == 8
 
 
 class Interrupted(Learner):
