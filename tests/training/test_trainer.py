@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]  # no stubs
+    EventAccumulator,
+)
 from torch import Tensor, nn
 
 from vultus.errors import TrainingError
@@ -164,6 +167,29 @@ def test_without_validation_the_last_network_is_kept(tmp_path: Path) -> None:
     torch.testing.assert_close(torch.load(run.best), learner.network.state_dict())
 
 
+class Watched(Learner):
+    """A learner that remembers in which mode, and in which order of memory, its network was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[bool, bool]] = []
+        self.kernel = nn.Parameter(torch.ones(1, 2, 3, 3))
+
+    def forward(self, batch: tuple[Tensor, Tensor]) -> Losses:
+        is_last = self.kernel.is_contiguous(memory_format=torch.channels_last)
+        self.found.append((self.network.training, is_last))
+        losses = super().forward(batch)
+        return losses._replace(total=losses.total + 0 * self.kernel.sum())
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_it_learns_in_training_mode_also_after_a_validation(channels_last: bool, tmp_path: Path) -> None:
+    learner, recipe = Watched(), Recipe(channels_last=channels_last)
+    run, validation = run_in(tmp_path, recipe), Validation(Script([0.5, 0.5]), "score")
+    fit(learner, Vectors(), settings=recipe, run=run, validation=validation)
+    assert learner.found == [(True, channels_last)] * 4
+
+
 class Script:
     """A validation that answers what it is told, and remembers the networks."""
 
@@ -276,7 +302,7 @@ class Rolling(Learner):
 
 
 def test_chance_differs_from_batch_to_batch_and_is_that_of_the_seed(tmp_path: Path) -> None:
-    rolled = {}
+    rolled: dict[str, list[float]] = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         torch.manual_seed(len(rolled))
         learner, recipe = Rolling(), Recipe(batch_size=2, accumulate=2, seed=seed)
@@ -319,6 +345,8 @@ def test_a_signal_saves_and_ends_the_run_which_then_goes_on(number: int, tmp_pat
     assert len(learner.seen) == 8 - 3
     whole, _ = trained(tmp_path / "whole", batch_size=2, epochs=2)
     assert torch.equal(learner.network.weight, whole.network.weight)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [event.step for event in events.Scalars("training/total")] == [*range(1, 9)]
 
 
 def test_rows_of_a_run_that_had_no_checkpoint_are_forgotten(tmp_path: Path) -> None:
