@@ -127,6 +127,7 @@ def steps(run: Path) -> list[int]:
         return [int(row["step"]) for row in csv.DictReader(stream)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
 def test_a_run_that_is_stopped_saves_and_goes_on(by: int, labels: Path, tmp_path: Path) -> None:
     command = small(labels, tmp_path, epochs=20)

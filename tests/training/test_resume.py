@@ -13,6 +13,8 @@ import torch
 
 from vultus.training.samples import shuffled
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("killed_run.py")
 COUNT, EPOCHS = 27, 3
 BATCHES = 7  # of 4 samples; the last one has 3
