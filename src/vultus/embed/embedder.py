@@ -120,7 +120,7 @@ class SessionEmbedder:
         return answers[: len(crops)] + answers[len(crops) :]
 
     def _run_once(self, crops: Crops) -> FloatArray:
-        answers = self.session.run(_network_input(crops, self.preprocessing))[0]
+        answers = self.session.run(network_input(crops, self.preprocessing))[0]
         if answers.shape != (len(crops), self._size):
             raise WeightsError(
                 f"{self.weights.name} should answer {len(crops)} crops with an array of shape "
@@ -137,8 +137,8 @@ class SessionEmbedder:
             )
 
 
-def _network_input(crops: Crops, preprocessing: Preprocessing) -> FloatArray:
-    """The crops as the network wants them."""
+def network_input(crops: Crops, preprocessing: Preprocessing) -> FloatArray:
+    """(N, H, W, 3) uint8 RGB crops as the network wants them: ordered, (x - mean) / std, float32."""
     ordered = crops if preprocessing.channels == "RGB" else crops[..., ::-1]
     mean, std = np.array([preprocessing.mean, preprocessing.std], np.float32)
     scaled = (ordered.astype(np.float32) - mean) / std
