@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
+from vultus.defaults import DEFAULT_DETECTOR
 from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def align(
             "--max-turn", min=0, help="Reject faces turned further: 0 frontal, 1 profile.", show_default="0.8"
         ),
     ] = None,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     weights: options.DetectorWeights = None,
     form: Annotated[
         Form,

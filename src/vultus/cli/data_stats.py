@@ -9,6 +9,7 @@ import typer
 
 from vultus.cli import options
 from vultus.cli.reporting import ReportFolder, command_line, present
+from vultus.defaults import DEFAULT_DETECTOR
 
 
 def stats(
@@ -46,7 +47,7 @@ def stats(
     from vultus.training.data.reading import read_faces
     from vultus.training.data.set_figures import figures_pictures, figures_report, measure
 
-    detector = make_detector("mtcnn", threads=1) if detect else None
+    detector = make_detector(DEFAULT_DETECTOR, threads=1) if detect else None
     measured = measure(read_faces(faces, split=split), sample=sample, seed=seed, detector=detector)
     setting = {"faces": str(faces), "sample": f"{sample:,} at most, seed {seed}"}
     told = figures_report(measured, subject=Subject(f"Faces in {faces.name}", setting, command_line()))

@@ -18,6 +18,7 @@ from vultus.cli.output import (
     print_table,
 )
 from vultus.cli.parts import Pictures, make_detector
+from vultus.defaults import DEFAULT_DETECTOR
 from vultus.errors import InputError
 from vultus.types import FloatArray
 
@@ -36,7 +37,7 @@ Explain = Annotated[
 def detect(
     images: options.Images,
     *,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     weights: options.DetectorWeights = None,
     min_face_px: options.MinFacePx = None,
     min_score: options.MinScore = None,

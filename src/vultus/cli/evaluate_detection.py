@@ -13,6 +13,7 @@ import typer
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.reporting import ReportFolder, command_line, counted, present
+from vultus.defaults import DEFAULT_DETECTOR
 from vultus.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def widerface(
         ),
     ],
     *,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -169,22 +170,17 @@ class _UnderTest:
 
     def setting(self) -> dict[str, str]:
         """The same in words, for the report."""
+        from vultus.detect import DEFAULT_WEIGHTS
         from vultus.evaluate.widerface_images import MAX_BOXES, MIN_SCORE
 
         px = self.min_face_px
         return {
             "detector": self.detector,
-            "weights": _hashed(self.weights or _default_weights(self.detector)),
+            "weights": _hashed(self.weights or DEFAULT_WEIGHTS[self.detector]),
             "scale": "original size" if self.longest_px is None else f"longer side {self.longest_px} px",
             "smallest face": "the detector's own" if px is None else f"{px:g} px",
             "kept": f"scores from {MIN_SCORE} on, the best {MAX_BOXES} boxes of an image",
         }
-
-
-def _default_weights(detector: str) -> str:
-    from vultus.detect import mtcnn, retinaface
-
-    return {"mtcnn": mtcnn.DEFAULT_WEIGHTS, "retinaface": retinaface.DEFAULT_WEIGHTS}[detector]
 
 
 def _hashed(weights: str) -> str:

@@ -12,6 +12,7 @@ import typer
 from vultus.cli import options
 from vultus.cli.reporting import ReportFolder, command_line, present
 from vultus.cli.under_test import Aligned, Data, Far, Flip, UnderTest, check_carried
+from vultus.defaults import DEFAULT_DETECTOR
 from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def pairs(
     ],
     far: Far = None,
     faces: options.Faces = FaceChoice.CENTRAL,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     flip: Flip = False,
     aligned: Aligned = False,
@@ -79,7 +80,7 @@ def set_command(name: str) -> Callable[..., None]:
         data: Data,
         far: Far = None,
         faces: options.Faces = FaceChoice.CENTRAL,
-        detector: options.DetectorName = "mtcnn",
+        detector: options.DetectorName = DEFAULT_DETECTOR,
         embedder: options.EmbedderName = None,
         flip: Flip = False,
         aligned: Aligned = False,
@@ -115,7 +116,7 @@ def cfp(
     ] = CfpProtocol.FP,
     far: Far = None,
     faces: options.Faces = FaceChoice.CENTRAL,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     flip: Flip = False,
     aligned: Aligned = False,
@@ -185,10 +186,10 @@ def _judged(
     far: Sequence[float] | None,
     note: str,
 ) -> tuple[Report, Pictures]:
-    from vultus.evaluate.curves import carried_rates
     from vultus.evaluate.lfw import evaluate_pairs, score_pairs
     from vultus.evaluate.pairs_report import pairs_pictures, pairs_report
     from vultus.evaluate.report import Subject
+    from vultus.match.false_matches import carried_rates
 
     result = evaluate_pairs(listed, embedded, fars=far or carried_rates(_impostors(listed)))
     report = pairs_report(result, subject=Subject(title, setting, command_line()), note=note)

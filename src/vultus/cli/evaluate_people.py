@@ -10,6 +10,7 @@ import typer
 from vultus.cli import options
 from vultus.cli.reporting import ReportFolder, command_line, present
 from vultus.cli.under_test import Aligned, Flip, People, UnderTest, check_carried
+from vultus.defaults import DEFAULT_DETECTOR
 from vultus.types import FaceChoice
 
 
@@ -35,7 +36,7 @@ def people(
         ),
     ] = None,
     faces: options.Faces = FaceChoice.CENTRAL,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     flip: Flip = False,
     aligned: Aligned = False,
@@ -49,10 +50,11 @@ def people(
 
     Example: vultus evaluate people photos-of-staff/ --fmr 1e-4
     """
-    from vultus.evaluate.curves import carried_rates
-    from vultus.evaluate.people import count_impostors, find_people, rates_at, rates_at_fmr
+    from vultus.evaluate.people import find_people
     from vultus.evaluate.people_report import people_pictures, people_report
     from vultus.evaluate.report import Subject
+    from vultus.match.all_pairs import count_impostors, rates_at, rates_at_fmr
+    from vultus.match.false_matches import carried_rates
 
     found = find_people(images)
     check_carried(fmr, count_impostors(found.identity_index))
@@ -104,7 +106,7 @@ def identify(
     ] = 0.5,
     seed: Seed = 0,
     faces: options.Faces = FaceChoice.CENTRAL,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     flip: Flip = False,
     aligned: Aligned = False,
@@ -154,7 +156,7 @@ def classify(
     enrolled_images: EnrolledImages = 1,
     seed: Seed = 0,
     faces: options.Faces = FaceChoice.CENTRAL,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     flip: Flip = False,
     aligned: Aligned = False,

@@ -11,6 +11,7 @@ import typer
 from vultus.cli import options
 from vultus.cli.reporting import ReportFolder, command_line, present
 from vultus.cli.under_test import Aligned, Flip, People, UnderTest, check_carried
+from vultus.defaults import DEFAULT_DETECTOR
 from vultus.errors import InputError
 from vultus.types import FaceChoice
 
@@ -43,7 +44,7 @@ def robustness(
         float, typer.Option("--far", help="The common threshold has this false accept rate on good images.")
     ] = 0.01,
     faces: options.Faces = FaceChoice.CENTRAL,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     flip: Flip = False,
     aligned: Aligned = False,
@@ -140,7 +141,7 @@ def slices(
     ] = None,
     min_similarity: options.MinSimilarity = None,
     faces: options.Faces = FaceChoice.CENTRAL,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     flip: Flip = False,
     threads: options.Threads = None,
@@ -153,11 +154,12 @@ def slices(
 
     Example: vultus evaluate slices photos/ --metadata photos.csv --by age --gap --edge 5 --edge 15
     """
-    from vultus.evaluate.curves import carried_rates, threshold_at_fmr
-    from vultus.evaluate.people import count_impostors, find_people, impostor_similarities
+    from vultus.evaluate.people import find_people
     from vultus.evaluate.report import Subject
     from vultus.evaluate.slices import rates_by_group
     from vultus.evaluate.slices_report import slices_pictures, slices_report
+    from vultus.match.all_pairs import count_impostors, impostor_similarities
+    from vultus.match.false_matches import carried_rates, threshold_at_fmr
 
     found = find_people(images)
     names = [path.relative_to(images).as_posix() for path in found.paths]

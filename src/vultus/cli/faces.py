@@ -15,6 +15,7 @@ from vultus.cli.output import (
     print_table,
 )
 from vultus.cli.parts import make_detector, make_recognizer
+from vultus.defaults import DEFAULT_DETECTOR
 from vultus.types import FaceChoice
 
 
@@ -25,7 +26,7 @@ def align(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the crops (PNG).")
     ],
     size_px: Annotated[int, typer.Option("--size-px", min=16, max=1024, help="Side of each crop.")] = 112,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     weights: options.DetectorWeights = None,
     min_face_px: options.MinFacePx = None,
     min_score: options.MinScore = None,
@@ -89,7 +90,7 @@ def embed(
             "--output", "-o", metavar="FILE.npz", help="Write embeddings, boxes and paths as NumPy arrays."
         ),
     ] = None,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     threads: options.Threads = None,
     as_json: options.Json = False,
@@ -153,7 +154,7 @@ def verify(
     *,
     faces: options.Faces = FaceChoice.ONLY,
     min_similarity: options.MinSimilarity = None,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     as_json: options.Json = False,
 ) -> None:

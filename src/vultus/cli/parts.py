@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_data_path
 
+from vultus.defaults import DEFAULT_DETECTOR
+
 if TYPE_CHECKING:
     from vultus.detect import ExplainingDetector
     from vultus.gallery import SqliteGallery
@@ -35,7 +37,7 @@ def make_detector(name: str, *, threads: int | None = None, **options: Any) -> E
 def make_recognizer(
     *,
     gallery: SqliteGallery | Path | None = None,
-    detector: str = "mtcnn",
+    detector: str = DEFAULT_DETECTOR,
     embedder: str | None = None,
     min_similarity: float | None = None,
     threads: int | None = None,

@@ -10,6 +10,7 @@ from vultus.cli import options
 from vultus.cli.images import Run, find_images, report, short_names, stderr, with_progress
 from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
 from vultus.cli.parts import Pictures, gallery_path, make_recognizer, open_gallery
+from vultus.defaults import DEFAULT_DETECTOR
 from vultus.errors import InputError, VultusError
 from vultus.types import FaceChoice, Image, Recognition
 
@@ -39,7 +40,7 @@ def enrol(
     ] = 0.25,
     force: Annotated[bool, typer.Option("--force", help="Enrol in spite of failed checks.")] = False,
     gallery: options.GalleryFile = None,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     min_similarity: options.MinSimilarity = None,
     as_json: options.Json = False,
@@ -139,7 +140,7 @@ def identify(
     draw: options.Draw = None,
     gallery: options.GalleryFile = None,
     salvage: options.Salvage = False,
-    detector: options.DetectorName = "mtcnn",
+    detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     as_json: options.Json = False,
     as_csv: options.Csv = False,

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
+from vultus.defaults import DEFAULT_DETECTOR
+from vultus.detect import mtcnn, retinaface
 from vultus.detect.explanation import Explained, ExplainingDetector, NearMiss, Reason
 from vultus.detect.mtcnn import MtcnnDetector, MtcnnOptions
 from vultus.detect.retinaface import RetinaFaceDetector
@@ -14,6 +16,8 @@ from vultus.errors import InputError
 from vultus.runtime.onnx import CPU
 
 __all__ = [
+    "DEFAULT_DETECTOR",
+    "DEFAULT_WEIGHTS",
     "DETECTORS",
     "OPTIONS",
     "Explained",
@@ -33,6 +37,10 @@ DETECTORS: Final[Mapping[str, DetectorClass]] = {
     "retinaface": RetinaFaceDetector,
     "yolov5_face": Yolov5FaceDetector,
 }
+DEFAULT_WEIGHTS: Final[Mapping[str, str]] = {  # of those that come with weights
+    "mtcnn": mtcnn.DEFAULT_WEIGHTS,
+    "retinaface": retinaface.DEFAULT_WEIGHTS,
+}
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "mtcnn": tuple(MtcnnOptions.__annotations__),
     "retinaface": tuple(SearchOptions.__annotations__),
@@ -41,7 +49,7 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def load_detector(
-    name: str = "mtcnn",
+    name: str = DEFAULT_DETECTOR,
     *,
     weights: str | Path | None = None,
     threads: int | None = None,

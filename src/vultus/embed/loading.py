@@ -1,8 +1,8 @@
 """Embedding networks by name: from the catalogue to one that is ready to run."""
 
 from collections.abc import Sequence
-from typing import Final
 
+from vultus.defaults import DEFAULT_EMBEDDER
 from vultus.embed.embedder import DEFAULT_BATCH, SessionEmbedder
 from vultus.errors import WeightsError
 from vultus.runtime import OnnxSession
@@ -10,8 +10,6 @@ from vultus.runtime.graph import repair_graph
 from vultus.runtime.onnx import CPU
 from vultus.weights import store
 from vultus.weights.catalog import CATALOG, ShippedFile, entry
-
-DEFAULT_EMBEDDER: Final = "sface-int8bq"
 
 
 def load_embedder(

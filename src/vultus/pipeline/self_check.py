@@ -1,7 +1,8 @@
 """Does this installation compute what ours computed? Weights, provider, detection, embedding: each is tried.
 
-The numbers are those of the reference face in `vultus.embed.self_check`, seen on a gray canvas. Other
-processors move the box by hundredths of a pixel; damaged weights or swapped colours by whole pixels.
+The numbers are those that the default detector gives for the reference face in `vultus.embed.self_check`,
+seen on a gray canvas: another default has others. Other processors move the box by hundredths of a pixel;
+damaged weights or swapped colours by whole pixels.
 """
 
 from collections.abc import Callable
@@ -10,14 +11,16 @@ from typing import Final
 
 import numpy as np
 
-from vultus.detect import load_detector
+from vultus.detect import DEFAULT_DETECTOR, DEFAULT_WEIGHTS, load_detector
 from vultus.embed import DEFAULT_EMBEDDER, load_embedder
 from vultus.embed.self_check import check_against_reference, reference_face
 from vultus.errors import VultusError
 from vultus.runtime import OnnxSession
 from vultus.runtime.onnx import CPU
 from vultus.weights import store
+from vultus.weights.catalog import entry
 
+DETECTOR_WEIGHTS: Final = DEFAULT_WEIGHTS[DEFAULT_DETECTOR]
 CANVAS_PX: Final = 240
 CORNER_PX: Final = 64
 REFERENCE_BOX: Final = (79.67, 80.87, 157.29, 179.70)
@@ -62,12 +65,13 @@ def _tried(name: str, check: Callable[[], Check]) -> Check:
 
 
 def _check_weights() -> Check:
-    files = [path for name in ("mtcnn", DEFAULT_EMBEDDER) for path in store.verify(name)]
+    files = [path for name in (DETECTOR_WEIGHTS, DEFAULT_EMBEDDER) for path in store.verify(name)]
     return Check("weights", is_ok=True, detail=f"{len(files)} files of the default parts have their SHA-256")
 
 
 def _check_provider(provider: str, threads: int | None) -> Check:
-    session = OnnxSession(store.read("mtcnn", "mtcnn_onet.onnx"), providers=[provider], threads=threads)
+    model = store.read(DETECTOR_WEIGHTS, entry(DETECTOR_WEIGHTS).files[-1].name)
+    session = OnnxSession(model, providers=[provider], threads=threads)
     ran = ", ".join(f"{name} ran {count} nodes" for name, count in session.node_counts.items())
     return Check("provider", is_ok=session.node_counts.get(provider, 0) > 0, detail=ran)
 

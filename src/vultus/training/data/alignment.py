@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from vultus.align import alignable, crop_faces
 from vultus.align.five_point import TEMPLATE_PX, template
+from vultus.defaults import DEFAULT_DETECTOR
 from vultus.detect import load_detector
 from vultus.errors import FaceCountError, ImageError, InputError
 from vultus.geometry.similarity_transform import fit_similarity
@@ -78,7 +79,7 @@ class AlignSettings:
     min_face_px: float = MIN_FACE_PX
     min_sharpness: float = MIN_SHARPNESS
     max_turn: float = MAX_TURN
-    detector: str = "mtcnn"
+    detector: str = DEFAULT_DETECTOR
     weights: str | None = None
     image: ImageForm = "png"
     quality: int = 95
