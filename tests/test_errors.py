@@ -6,15 +6,25 @@ import pytest
 
 from vultus import errors
 from vultus.errors import (
+    BusyError,
     ChecksumError,
+    CredentialsError,
+    DeadlineError,
     DeviceError,
     ExportError,
     FaceCountError,
     GalleryError,
     ImageError,
     InputError,
+    MediaTypeError,
     MissingExtraError,
+    NotEnrolledError,
+    RepeatedRequestError,
+    ScopeError,
+    ServiceError,
     ShapeError,
+    SlowRequestError,
+    TooLargeError,
     TrainingError,
     VultusError,
     WeightsError,
@@ -30,9 +40,19 @@ ANSWERS = {  # error: (exit code, HTTP status)
     ChecksumError: (3, 503),
     MissingExtraError: (4, 501),
     GalleryError: (5, 409),
+    NotEnrolledError: (5, 404),
     DeviceError: (6, 503),
     ExportError: (7, 500),
     TrainingError: (8, 500),
+    ServiceError: (9, 502),
+    CredentialsError: (9, 401),
+    ScopeError: (9, 403),
+    SlowRequestError: (9, 408),
+    RepeatedRequestError: (9, 409),
+    TooLargeError: (9, 413),
+    MediaTypeError: (9, 415),
+    BusyError: (9, 429),
+    DeadlineError: (9, 503),
 }
 
 
@@ -85,3 +105,8 @@ def test_the_drawing_on_top_of_the_module_shows_every_error_with_its_answers() -
         line = next(line for line in drawing.splitlines() if error.__name__ in line)
         if "exit" in line:  # a branch; its leaves inherit
             assert line.endswith(f"HTTP {http_status}, exit {exit_code}")
+
+
+def test_an_error_has_a_name_on_the_wire() -> None:
+    assert FaceCountError.code() == "face_count_error"
+    assert len({error.code() for error in ANSWERS}) == len(ANSWERS)

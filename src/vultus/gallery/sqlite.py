@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
-from vultus.errors import GalleryError
+from vultus.errors import GalleryError, NotEnrolledError
 from vultus.gallery.archive import export_archive
 from vultus.gallery.archive_import import Imported, OnConflict, import_archive
 from vultus.gallery.contract import check_contract, contract_for, first_template
@@ -25,13 +25,14 @@ from vultus.gallery.database import Database
 from vultus.gallery.doctor import Checkup, check_file
 from vultus.gallery.encoding import check_count, decoded, encoded_all, read_faces, write_faces
 from vultus.gallery.follower import Follower
-from vultus.gallery.journal import AuditEntry, note, now, read_audit
+from vultus.gallery.journal import AuditEntry, note, note_gallery, now, read_audit
 from vultus.gallery.names import checked_metadata, checked_name, is_id, name_key
 from vultus.gallery.rows import PersonRow, delete_person, read_people, read_templates, save_person
 from vultus.gallery.salvage import salvage as copy_intact
+from vultus.gallery.settings import read_calibration, write_calibration
 from vultus.gallery.stats import GalleryStats, read_stats
 from vultus.match import Aggregate
-from vultus.types import Candidate, Embeddings, Identity, Template
+from vultus.types import Calibration, Candidate, Embeddings, Identity, Template
 
 
 class SqliteGallery:
@@ -151,7 +152,7 @@ class SqliteGallery:
         with self._database.writing() as connection:
             person = self._person(connection, identity_id)
             if template_id not in _template_ids(connection, person):
-                raise GalleryError(f"'{person.name}' has no template {template_id}")
+                raise NotEnrolledError(f"'{person.name}' has no template {template_id}")
             if person.template_count == 1:
                 raise GalleryError(
                     f"template {template_id} is the last one of '{person.name}': nobody could be recognised "
@@ -243,7 +244,7 @@ class SqliteGallery:
                 return self._person(connection, name_or_id).identity()
             person = self._named(connection, checked_name(name_or_id))
         if person is None:
-            raise GalleryError(f"there is nobody called '{name_or_id}' in {self.path}")
+            raise NotEnrolledError(f"there is nobody called '{name_or_id}' in {self.path}")
         return person.identity()
 
     def templates(self, identity_id: str) -> list[Template]:
@@ -264,6 +265,39 @@ class SqliteGallery:
         """
         with self._database.reading() as connection:
             return _template_ids(connection, self._person(connection, identity_id))
+
+    def template_count(self) -> int:
+        """How many templates a probe is compared with; cheap once the gallery has been searched.
+
+        Raises:
+            GalleryError: a row is damaged.
+        """
+        return len(self._follower.index())
+
+    def calibration(self) -> Calibration | None:
+        """What similarities mean here, as stored for the contract of this gallery; None where nothing is.
+
+        Raises:
+            GalleryError: it is damaged.
+        """
+        with self._database.reading() as connection:
+            first = first_template(connection, path=self.path)
+            contract = self._contract if first is None else first.contract
+            return read_calibration(connection, contract, path=self.path)
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """Store a calibration in place of an earlier one of the same contract.
+
+        One of another contract than the gallery's may be stored ahead of a migration; it is not given out
+        before the gallery has that contract.
+
+        Raises:
+            InputError: it names no contract.
+        """
+        with self._database.writing() as connection:
+            write_calibration(connection, calibration)
+            detail = f"{calibration.contract}: FMR {calibration.fmr:g}, FPIR {calibration.fpir:g}"
+            note_gallery(connection, "set_calibration", actor=self._actor, detail=detail)
 
     def audit(self) -> list[AuditEntry]:
         """Who did what and when, oldest first.
@@ -344,7 +378,7 @@ class SqliteGallery:
     def _person(self, connection: sqlite3.Connection, identity_id: str) -> PersonRow:
         person = next(read_people(connection, "id = ?", identity_id), None) if is_id(identity_id) else None
         if person is None:
-            raise GalleryError(f"there is nobody with the id {identity_id!r} in {self.path}")
+            raise NotEnrolledError(f"there is nobody with the id {identity_id!r} in {self.path}")
         return self._intact(person)
 
     def _intact(self, person: PersonRow) -> PersonRow:
