@@ -276,5 +276,5 @@ def test_a_verification_is_positive_from_the_threshold_on(similarity: float, is_
 
 
 def test_answers_and_choices_are_plain_words_in_json() -> None:
-    assert [str(answer) for answer in Answer] == ["no_face", "unknown", "known"]
+    assert [str(answer) for answer in Answer] == ["no_face", "unknown", "not_enough_evidence", "known"]
     assert [str(choice) for choice in FaceChoice] == ["only", "largest", "central"]

@@ -6,7 +6,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus.types import Candidate, Crops, Detections, Embeddings, FloatArray, Identity, Image, Template
+from vultus.types import (
+    Calibration,
+    Candidate,
+    Crops,
+    Detections,
+    Embeddings,
+    FloatArray,
+    Identity,
+    Image,
+    Template,
+)
 
 
 @runtime_checkable
@@ -103,6 +113,22 @@ class Gallery(Protocol):
 
     def people(self) -> list[Identity]:
         """Everyone, by name."""
+        ...
+
+    def template_count(self) -> int:
+        """How many templates a probe is compared with; cheap, for it is asked at every search."""
+        ...
+
+    def calibration(self) -> Calibration | None:
+        """What similarities mean here, as stored for the contract of this gallery; None where nothing is."""
+        ...
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """Store a calibration, durably, in place of an earlier one of the same contract.
+
+        One of another contract than the gallery's may be stored ahead of a migration; it is not given out
+        before the gallery has that contract.
+        """
         ...
 
     def templates(self, identity_id: str) -> list[Template]:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vultus.errors import ShapeError
+from vultus.errors import InputError, ShapeError
 
 FloatArray: TypeAlias = NDArray[np.float32]
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3), RGB, 0..255
@@ -159,11 +160,74 @@ class Candidate:
     similarity: float
 
 
+class Interval(NamedTuple):
+    """A two-sided confidence interval of a rate: the rate lies in [low, high] with the stated confidence."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdRates:
+    """The error rates of one threshold.
+
+    Attributes:
+        threshold: a pair is accepted if its similarity >= this.
+        fmr: accepted impostor pairs / impostor pairs.
+        fmr_interval: 95 %, people resampled.
+        fnmr: rejected genuine pairs / genuine pairs.
+        n_false_matches: accepted impostor pairs.
+        n_impostors: impostor pairs.
+        n_genuine: genuine pairs.
+    """
+
+    threshold: float
+    fmr: float
+    fmr_interval: Interval
+    fnmr: float
+    n_false_matches: int
+    n_impostors: int
+    n_genuine: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What similarities mean under one contract: error rates that were measured, and which are wanted.
+
+    `vultus.match` makes it, and takes thresholds from it.
+
+    Attributes:
+        contract: of the embeddings; the figures say nothing about any other.
+        rates: at rising thresholds, down to the lowest false match rate that the pairs can show.
+        fmr: false match rate wanted where one face is compared with one.
+        fpir: share of strangers that may be named where one face is compared with a gallery.
+        about: data, protocol, date, commit and the like, in words.
+
+    Raises:
+        InputError: no rates, or not at rising thresholds, or a wanted rate outside (0, 1).
+    """
+
+    contract: str
+    rates: tuple[ThresholdRates, ...]
+    fmr: float
+    fpir: float
+    about: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        thresholds = [one.threshold for one in self.rates]
+        if not thresholds or any(low >= high for low, high in pairwise(thresholds)):
+            raise InputError(f"a calibration has rates at rising thresholds, got {thresholds}")
+        if not (0 < self.fmr < 1 and 0 < self.fpir < 1):
+            raise InputError(f"fmr and fpir must lie in (0, 1), got {self.fmr} and {self.fpir}")
+        object.__setattr__(self, "about", MappingProxyType(dict(self.about)))
+
+
 class Answer(StrEnum):
-    """The three different answers to "who is this?"."""
+    """The four different answers to "who is this?"."""
 
     NO_FACE = "no_face"
     UNKNOWN = "unknown"
+    UNCERTAIN = "not_enough_evidence"
     KNOWN = "known"
 
 
@@ -182,10 +246,18 @@ class Match:
     Attributes:
         candidates: the closest people, best first; empty where the gallery is.
         min_similarity: the threshold: the best candidate is a match if its similarity is >= this.
+        doubtful_from: from here up to the threshold there is not enough evidence either way; None where
+            no grey zone is known.
+        fmr: false match rate of one comparison at the best similarity, measured, rounded upwards; None
+            without a calibration.
+        fpir: the share of strangers that the threshold is expected to name in this gallery, likewise.
     """
 
     candidates: tuple[Candidate, ...]
     min_similarity: float
+    doubtful_from: float | None = None
+    fmr: float | None = None
+    fpir: float | None = None
 
     @property
     def best(self) -> Candidate | None:
@@ -195,17 +267,27 @@ class Match:
     @property
     def is_known(self) -> bool:
         """Whether the closest person is close enough."""
-        return bool(self.candidates) and self.candidates[0].similarity >= self.min_similarity
+        return self.answer is Answer.KNOWN
 
     @property
     def answer(self) -> Answer:
-        """`Answer.KNOWN` or `Answer.UNKNOWN`."""
-        return Answer.KNOWN if self.is_known else Answer.UNKNOWN
+        """`Answer.KNOWN`, `Answer.UNCERTAIN` or `Answer.UNKNOWN`."""
+        if not self.candidates:
+            return Answer.UNKNOWN
+        return answer_at(self.candidates[0].similarity, self.min_similarity, self.doubtful_from)
 
     @property
     def name(self) -> str | None:
         """The name, if the face is known."""
         return self.candidates[0].name if self.is_known else None
+
+
+def answer_at(similarity: float, min_similarity: float, doubtful_from: float | None) -> Answer:
+    """`Answer.KNOWN` from the threshold on, `UNCERTAIN` in the grey zone below it, else `UNKNOWN`."""
+    if similarity >= min_similarity:
+        return Answer.KNOWN
+    is_doubtful = doubtful_from is not None and similarity >= doubtful_from
+    return Answer.UNCERTAIN if is_doubtful else Answer.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +307,10 @@ class Recognition:
 
     @property
     def answer(self) -> Answer:
-        """`NO_FACE`, or `KNOWN` if any face is known, else `UNKNOWN`."""
-        if not self.matches:
-            return Answer.NO_FACE
-        return Answer.KNOWN if any(match.is_known for match in self.matches) else Answer.UNKNOWN
+        """`NO_FACE`, or `KNOWN` if any face is known, else `UNCERTAIN` if one may be, else `UNKNOWN`."""
+        answers = {match.answer for match in self.matches}
+        ranked = (Answer.KNOWN, Answer.UNCERTAIN, Answer.UNKNOWN)
+        return next((answer for answer in ranked if answer in answers), Answer.NO_FACE)
 
     @property
     def names(self) -> tuple[str | None, ...]:
@@ -244,13 +326,23 @@ class Verification:
         similarity: cosine, -1..1, larger is closer.
         min_similarity: the threshold.
         faces: the detection used from each image (one face each).
+        doubtful_from: from here up to the threshold there is not enough evidence either way; None where
+            no grey zone is known.
+        fmr: false match rate at this similarity, measured, rounded upwards; None without a calibration.
     """
 
     similarity: float
     min_similarity: float
     faces: tuple[Detections, Detections]
+    doubtful_from: float | None = None
+    fmr: float | None = None
+
+    @property
+    def answer(self) -> Answer:
+        """`KNOWN` for the same person, `UNCERTAIN` in the grey zone, `UNKNOWN` for different people."""
+        return answer_at(self.similarity, self.min_similarity, self.doubtful_from)
 
     @property
     def is_same(self) -> bool:
         """Whether the similarity reaches the threshold."""
-        return self.similarity >= self.min_similarity
+        return self.answer is Answer.KNOWN

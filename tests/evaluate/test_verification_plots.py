@@ -16,7 +16,7 @@ from vultus.evaluate.identification_plots import (
     embedding_figure,
     principal_plane,
 )
-from vultus.evaluate.intervals import wilson
+from vultus.match.intervals import wilson
 from vultus.evaluate.verification_plots import POINTS, det_figure, roc_figure, scores_figure
 
 CHANCE = np.random.default_rng(0)

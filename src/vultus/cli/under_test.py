@@ -127,7 +127,7 @@ class UnderTest:
 
 def check_carried(asked: Sequence[float] | None, n_impostors: int) -> None:
     """Refuse an impossible rate now, not after the long work."""
-    from vultus.evaluate.curves import check_carries
+    from vultus.match.false_matches import check_carries
 
     for rate in asked or ():
         check_carries(n_impostors, fmr=rate)

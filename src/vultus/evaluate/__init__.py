@@ -6,12 +6,9 @@ from vultus.evaluate.curves import (
     EqualError,
     Roc,
     TarAtFar,
-    carried_rates,
-    check_carries,
     equal_error,
     roc,
     tar_at_far,
-    threshold_at_fmr,
 )
 from vultus.evaluate.degradations import DEGRADATIONS, degraded
 from vultus.evaluate.detection_ap import WiderMatches, WiderResult, match_widerface, widerface_ap
@@ -30,7 +27,6 @@ from vultus.evaluate.identification import (
 )
 from vultus.evaluate.ijb import IjbTemplates, read_ijb
 from vultus.evaluate.ijb_report import IjbFlags, IjbResult, evaluate_ijb
-from vultus.evaluate.intervals import Interval, bootstrap_over_people, wilson
 from vultus.evaluate.landmark_error import LandmarkError, face_sizes, landmark_errors, landmark_nme
 from vultus.evaluate.lfw import PairsResult, evaluate_pairs, score_pairs
 from vultus.evaluate.one_face import EmbeddedImages, embed_crops, embed_images, embed_located
@@ -38,16 +34,7 @@ from vultus.evaluate.packs import Pack, read_pack, write_pack
 from vultus.evaluate.page import write_page
 from vultus.evaluate.pair_sets import PAIR_SETS, PairSet, read_pair_set
 from vultus.evaluate.pairs import Pairs, read_pairs
-from vultus.evaluate.people import (
-    PeopleImages,
-    ThresholdRates,
-    count_impostors,
-    find_people,
-    genuine_similarities,
-    impostor_similarities,
-    rates_at,
-    rates_at_fmr,
-)
+from vultus.evaluate.people import PeopleImages, find_people
 from vultus.evaluate.precision_recall import PrecisionRecall
 from vultus.evaluate.provenance import Provenance
 from vultus.evaluate.report import Report, Subject, read_report
@@ -67,6 +54,16 @@ from vultus.evaluate.widerface import WiderTruth, read_widerface_truth
 from vultus.evaluate.widerface_images import detect_images, find_widerface_images
 from vultus.evaluate.widerface_predictions import read_widerface_predictions, write_widerface_predictions
 from vultus.evaluate.widerface_report import widerface_report, write_curves
+from vultus.match.all_pairs import (
+    count_impostors,
+    genuine_similarities,
+    impostor_similarities,
+    rates_at,
+    rates_at_fmr,
+)
+from vultus.match.false_matches import carried_rates, check_carries, threshold_at_fmr
+from vultus.match.intervals import bootstrap_over_people, wilson
+from vultus.types import Interval, ThresholdRates
 
 __all__ = [
     "DEGRADATIONS",

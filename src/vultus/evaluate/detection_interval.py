@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vultus.errors import InputError
 from vultus.evaluate.detection_ap import THRESHOLDS, WiderMatches
-from vultus.evaluate.intervals import Interval
+from vultus.types import Interval
 
 
 def ap_interval(

@@ -27,9 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError, ShapeError
-from vultus.evaluate.curves import Roc, check_carries, threshold_at_fmr
-from vultus.evaluate.intervals import Interval, wilson
-from vultus.types import Embeddings, FloatArray
+from vultus.evaluate.curves import Roc
+from vultus.match.false_matches import check_carries, threshold_at_fmr
+from vultus.match.intervals import wilson
+from vultus.types import Embeddings, FloatArray, Interval
 
 BLOCK: Final = 512  # probes searched at once
 STRANGERS: Final = "probes of people who are not enrolled"

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
 
-from vultus.evaluate.curves import carried_rates
 from vultus.evaluate.enrolment_split import EnrolmentSplit
 from vultus.evaluate.figures import Pictures
 from vultus.evaluate.identification import (
@@ -20,6 +19,7 @@ from vultus.evaluate.identification_plots import cmc_figure, embedding_figure
 from vultus.evaluate.one_face import EmbeddedImages
 from vultus.evaluate.report import Report, Subject
 from vultus.evaluate.verification_plots import det_figure
+from vultus.match.false_matches import carried_rates
 
 FPIRS: Final = (0.1, 0.01, 0.001)
 SHOWN_RANKS: Final = (1, 5, 10)

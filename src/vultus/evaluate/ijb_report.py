@@ -13,7 +13,6 @@ from vultus.evaluate.curves import (
     EqualError,
     Scores,
     TarAtFar,
-    carried_rates,
     equal_error,
     roc,
     tar_at_far,
@@ -24,6 +23,7 @@ from vultus.evaluate.one_face import EmbeddedImages
 from vultus.evaluate.report import Report, Subject
 from vultus.evaluate.templates import pool_templates
 from vultus.evaluate.verification_plots import det_figure, roc_figure, scores_figure
+from vultus.match.false_matches import carried_rates
 from vultus.types import Detections
 
 RATES: Final = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)

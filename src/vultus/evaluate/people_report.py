@@ -7,10 +7,11 @@ from functools import partial
 from vultus.evaluate.curves import roc
 from vultus.evaluate.figures import Pictures
 from vultus.evaluate.one_face import EmbeddedImages
-from vultus.evaluate.people import PROTOCOL, ThresholdRates, genuine_similarities, impostor_similarities
+from vultus.evaluate.people import PROTOCOL
 from vultus.evaluate.report import Report, Subject
 from vultus.evaluate.verification_plots import det_figure, scores_figure
-from vultus.types import Embeddings
+from vultus.match.all_pairs import genuine_similarities, impostor_similarities
+from vultus.types import Embeddings, ThresholdRates
 
 
 def people_report(rates: Sequence[ThresholdRates], embedded: EmbeddedImages, *, subject: Subject) -> Report:

@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.align.five_point import template
-from vultus.evaluate.curves import Scores, threshold_at_fmr
+from vultus.evaluate.curves import Scores
 from vultus.evaluate.degradations import degraded
-from vultus.evaluate.intervals import Interval, wilson
 from vultus.evaluate.one_face import Change, EmbeddedImages, paired_similarities
 from vultus.evaluate.pairs import Pairs
 from vultus.evaluate.people import PeopleImages
 from vultus.evaluate.verification import ScoredPairs, fold_accuracies
+from vultus.match.false_matches import threshold_at_fmr
+from vultus.match.intervals import wilson
+from vultus.types import Interval
 
 CLEAN: Final = "as they are"
 

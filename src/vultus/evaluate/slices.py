@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vultus.errors import InputError, ShapeError
-from vultus.evaluate.curves import MIN_FALSE_MATCHES
-from vultus.evaluate.intervals import Interval, bootstrap_over_people, wilson
-from vultus.evaluate.people import BLOCK
-from vultus.types import Embeddings
+from vultus.match.all_pairs import BLOCK
+from vultus.match.false_matches import MIN_FALSE_MATCHES
+from vultus.match.intervals import bootstrap_over_people, wilson
+from vultus.types import Embeddings, Interval
 
 MIN_PEOPLE: Final = 20
 MIN_GENUINE: Final = 100

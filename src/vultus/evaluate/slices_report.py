@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from vultus.evaluate.figures import COLOURS, Pictures, new_figure
-from vultus.evaluate.intervals import Interval
 from vultus.evaluate.report import Report, Subject
 from vultus.evaluate.slices import GroupRates
+from vultus.types import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

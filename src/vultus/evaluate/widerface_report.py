@@ -11,10 +11,10 @@ from vultus.evaluate.detection_ap import WiderMatches, WiderResult, ap_of_matche
 from vultus.evaluate.detection_breakdown import Part, by_event, by_height
 from vultus.evaluate.detection_interval import ap_interval
 from vultus.evaluate.detection_plots import plot_curves, plot_parts
-from vultus.evaluate.intervals import Interval
 from vultus.evaluate.provenance import Provenance
 from vultus.evaluate.report import Report
 from vultus.evaluate.widerface import DIFFICULTIES
+from vultus.types import Interval
 
 PROTOCOL: Final = (
     "The official evaluation of WIDER FACE: IoU 0.5 with the +1 convention, scores normalised over the whole "

@@ -47,6 +47,11 @@ def damaged_entry(entry: AuditEntry) -> Damage:
     return Damage(f"audit entry {entry.seq}", "", "", CHANGED)
 
 
+def damaged_setting(name: str) -> Damage:
+    """What to say of a damaged row of settings."""
+    return Damage(f"the setting {name!r}", "", "", CHANGED)
+
+
 def damaged_crop(template: TemplateRow, name: str = "") -> Damage:
     """What to say of a crop that is not the one its template was written with."""
     return Damage(f"the crop of template {template.id}", template.identity_id, name, CHANGED)

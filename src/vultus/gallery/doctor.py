@@ -7,11 +7,12 @@ the values, not that an index leads to them. It takes both.
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from vultus.gallery.damage import Damage
 from vultus.gallery.database import connect, naming
-from vultus.gallery.survey import intact_audit, intact_faces, intact_people
+from vultus.gallery.survey import intact_audit, intact_faces, intact_people, intact_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def check_file(path: Path) -> Checkup:
         damaged = _structure(connection)
         people = intact_people(connection, damaged)
         templates = sum(1 for _ in intact_faces(connection, people, damaged))
-        for _ in intact_audit(connection, damaged):
+        for _ in chain(intact_settings(connection, damaged), intact_audit(connection, damaged)):
             pass  # only the damaged ones are of interest
     return Checkup(len(people), templates, tuple(damaged))
 

@@ -22,8 +22,8 @@ class AuditEntry:
         seq: counts up.
         at: when, ISO 8601, UTC.
         actor: who, as given when the gallery was opened.
-        action: enrol, rename, remove, remove_template, set_metadata or import.
-        identity_id: of whom.
+        action: enrol, rename, remove, remove_template, set_metadata, import, set_calibration and so on.
+        identity_id: of whom; empty for what concerns the whole gallery.
         name: their display name after the action (before it, for a removal).
         detail: more, in words.
         checksum: over all other fields.
@@ -68,11 +68,23 @@ def save_entry(connection: sqlite3.Connection, entry: AuditEntry) -> None:
     )
 
 
+def note_gallery(
+    connection: sqlite3.Connection,
+    action: str,
+    *,
+    actor: str = "",
+    detail: str = "",
+    of: tuple[str, str] = ("", ""),
+) -> None:
+    """Write the audit log: this was done to the gallery, or to the person `of` this id and name."""
+    seq = connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM audit").fetchone()[0]
+    save_entry(connection, AuditEntry(seq, now(), actor, action, *of, detail))
+
+
 def note(
     connection: sqlite3.Connection, person: PersonRow, action: str, *, actor: str = "", detail: str = ""
 ) -> None:
     """Write both logs: this person's rows have been changed by this action."""
-    seq = connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM audit").fetchone()[0]
-    save_entry(connection, AuditEntry(seq, now(), actor, action, person.id, person.name, detail))
+    note_gallery(connection, action, actor=actor, detail=detail, of=(person.id, person.name))
     change = connection.execute("INSERT INTO changes (identity_id) VALUES (?)", (person.id,)).lastrowid
     connection.execute("DELETE FROM changes WHERE seq <= ?", ((change or 0) - KEPT_CHANGES,))

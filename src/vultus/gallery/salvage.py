@@ -13,7 +13,8 @@ from vultus.gallery.database import Database, check_header, naming, open_file, p
 from vultus.gallery.journal import save_entry
 from vultus.gallery.rows import PersonRow, add_template, save_person
 from vultus.gallery.schema import version_of
-from vultus.gallery.survey import intact_audit, intact_faces, intact_people
+from vultus.gallery.settings import save_setting
+from vultus.gallery.survey import intact_audit, intact_faces, intact_people, intact_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _copy(source: Path, target: Database) -> Salvaged:
     damaged: list[Damage] = []
     with target.writing() as new, naming(source), closing(open_file(source, mode="ro")) as old:
         old.execute("BEGIN")
-        version_of(old, source)
+        version = version_of(old, source)
         people = intact_people(old, damaged)
         counts = dict.fromkeys(people, 0)
         _write_people(new, people, counts, path=target.path)
@@ -71,6 +72,9 @@ def _copy(source: Path, target: Database) -> Salvaged:
             with naming(target.path):
                 add_template(new, row, crop)
         _write_people(new, people, counts, path=target.path)
+        for setting in intact_settings(old, damaged) if version > 2 else ():  # older files have none
+            with naming(target.path):
+                save_setting(new, setting)
         for entry in intact_audit(old, damaged):
             with naming(target.path):
                 save_entry(new, entry)

@@ -58,7 +58,19 @@ def _changes(connection: sqlite3.Connection) -> None:
         )""")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_people_templates_audit, _changes)
+def _settings(connection: sqlite3.Connection) -> None:
+    """What belongs to the gallery rather than to a person: calibrations, keys, retention and the like."""
+    connection.execute("""
+        CREATE TABLE settings (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL UNIQUE,
+            value TEXT NOT NULL,
+            changed TEXT NOT NULL,             -- ISO 8601, UTC
+            checksum BLOB NOT NULL             -- over name, value, changed
+        )""")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_people_templates_audit, _changes, _settings)
 VERSION = len(MIGRATIONS)
 
 

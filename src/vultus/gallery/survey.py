@@ -9,10 +9,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vultus.gallery.damage import Damage, damaged_crop, damaged_entry, damaged_person, damaged_template
+from vultus.gallery.damage import (
+    Damage,
+    damaged_crop,
+    damaged_entry,
+    damaged_person,
+    damaged_setting,
+    damaged_template,
+)
 from vultus.gallery.encoding import Face
 from vultus.gallery.journal import AUDIT_COLUMNS, AuditEntry
 from vultus.gallery.rows import PERSON_COLUMNS, TEMPLATE_COLUMNS, PersonRow, TemplateRow, is_crop_of
+from vultus.gallery.settings import SETTING_COLUMNS, Setting
 
 RANGE = 256  # rows asked for at once
 
@@ -64,6 +72,16 @@ def intact_audit(connection: sqlite3.Connection, damaged: list[Damage]) -> Itera
             yield entry
         else:
             damaged.append(damaged_entry(entry))
+
+
+def intact_settings(connection: sqlite3.Connection, damaged: list[Damage]) -> Iterator[Setting]:
+    """Every intact setting, oldest first; the others are appended to `damaged`."""
+    for record in _surviving(connection, "settings", "seq", SETTING_COLUMNS, damaged):
+        setting = Setting(*record)
+        if setting.is_intact:
+            yield setting
+        else:
+            damaged.append(damaged_setting(str(setting.name)))
 
 
 def _surviving(

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vultus.errors import InputError
-from vultus.evaluate.curves import carried_rates, equal_error, tar_at_far
-from vultus.evaluate.people import count_impostors, genuine_similarities, impostor_similarities
+from vultus.evaluate.curves import equal_error, tar_at_far
+from vultus.match.all_pairs import count_impostors, genuine_similarities, impostor_similarities
+from vultus.match.false_matches import carried_rates
 from vultus.networks.catalog import NETWORKS
 from vultus.networks.embedding import unit, widen
 from vultus.networks.facenet import FeatureNetwork

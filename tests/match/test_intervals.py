@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vultus.errors import InputError, ShapeError
-from vultus.evaluate import bootstrap_over_people, wilson
+from vultus.match import bootstrap_over_people, wilson
 
 
 def test_wilson_agrees_with_a_worked_example() -> None:

@@ -17,19 +17,14 @@ Vision and Image Understanding 93 (2004).
 
 from math import sqrt
 from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError, ShapeError
+from vultus.types import Interval
 
-
-class Interval(NamedTuple):
-    """A two-sided confidence interval of a rate: the rate lies in [low, high] with the stated confidence."""
-
-    low: float
-    high: float
+DRAWN_AT_ONCE = 128  # draws of people in one matrix product
 
 
 def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
@@ -82,12 +77,16 @@ def bootstrap_over_people(
         raise InputError(f"expected at least 3 people and a confidence in (0, 1), got {people}, {confidence}")
     generator = np.random.default_rng(seed)
     numerators, denominators = accepted.astype(np.float64), compared.astype(np.float64)
-    rates = []
-    for _ in range(draws):
-        times = np.bincount(generator.integers(people, size=people), minlength=people).astype(np.float64)
-        total = times @ denominators @ times
-        if total > 0:  # zero where one and the same person was drawn every time
-            rates.append((times @ numerators @ times) / total)
+    rates: list[float] = []
+    for start in range(0, draws, DRAWN_AT_ONCE):
+        chosen = [
+            generator.integers(people, size=people) for _ in range(start, min(start + DRAWN_AT_ONCE, draws))
+        ]
+        times = np.stack([np.bincount(one, minlength=people) for one in chosen]).astype(np.float64)
+        totals = ((times @ denominators) * times).sum(axis=1)
+        hits = ((times @ numerators) * times).sum(axis=1)
+        is_drawn = totals > 0  # not where one and the same person was drawn every time
+        rates += (hits[is_drawn] / totals[is_drawn]).tolist()
     tail = (1 - confidence) / 2
     low, high = np.quantile(rates, [tail, 1 - tail])
     return Interval(float(low), float(high))
