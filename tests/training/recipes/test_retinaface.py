@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from vultus.training.recipes.retinaface import (
     RetinaFaceSamples,
     anchors_of,
     detector_of,
+    take_trunk,
     train,
 )
 from vultus.training.run import open_run
@@ -183,6 +185,28 @@ def test_without_a_teacher_nothing_is_imitated(labels: Path) -> None:
     assert (losses.imitation.item(), losses.hints.item()) == (0, 0)
 
 
+def test_a_trunk_that_saw_colours_in_the_other_order_answers_alike() -> None:
+    torch.manual_seed(3)
+    network, trained = RetinaFaceNet(CONFIG).eval(), retinaface("mobilenet0.25").eval()
+    assert network.config.channel_order != trained.config.channel_order
+    take_trunk(network, trained)
+    images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    ours, theirs = (each.body.pyramid(each.prepare(images)) for each in (network, trained))
+    for level, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(level, expected, rtol=1e-3, atol=1e-4)  # sums in another order
+    assert not torch.equal(network.fpn.merge1[0].weight, trained.fpn.merge1[0].weight)
+
+
+def test_a_run_starts_from_the_trunk_it_is_given(labels: Path, teacher: Path, tmp_path: Path) -> None:
+    still = replace(SMALL, labels=labels, pretrained=teacher, lr=0.0, ema_decay=None, epochs=1)
+    train(still, tmp_path)
+    kept = torch.load(tmp_path / "best.pt", weights_only=True)
+    name = "body.stage2.0.0.weight"
+    given = torch.load(teacher, weights_only=True)
+    assert torch.equal(kept[name], given.get(name, given.get(f"module.{name}")))
+    assert json.loads((tmp_path / "recipe.json").read_text())["data"]["pretrained"]
+
+
 def test_every_parameter_learns_and_the_teacher_does_not(labels: Path) -> None:
     torch.manual_seed(0)
     network, teacher = RetinaFaceNet(CONFIG), retinaface()
@@ -318,3 +342,9 @@ def test_it_learns_from_real_images_and_is_judged_on_real_images(
     assert len(rows(tmp_path / "run" / "log.csv")) == 2
     assert (tmp_path / "run" / "best.pt").exists()
     assert train(handful, tmp_path / "run") == figures, "it is over, and says so again"
+
+
+def test_samples_go_to_another_process(images: Sequence[AnnotatedImage]) -> None:
+    samples = RetinaFaceSamples(images, SMALL, CONFIG)
+    copy = pickle.loads(pickle.dumps(samples))
+    assert torch.equal(copy.batch(draws(4))[0], samples.batch(draws(4))[0])

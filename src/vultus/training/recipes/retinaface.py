@@ -8,8 +8,9 @@ an anchor. Light, mirror; anchors matched by overlap; MultiBox loss with the har
 `teacher`, a trained RetinaFace of the same anchors, the network imitates it as well: that makes a few images
 go further.
 
-Differs from the paper: weights are not pre-trained on ImageNet; AdamW and a cosine instead of SGD and steps,
-which from random weights learn faster; a moving average of the weights is what is kept.
+Differs from the paper: the trunk is not pre-trained on ImageNet, but starts from random weights or, with
+`pretrained`, from the trunk of a trained RetinaFace; AdamW and a cosine instead of SGD and steps, which learn
+faster in few epochs; a moving average of the weights is what is kept.
 
 Deng, Guo, Ververas, Kotsia, Zafeiriou: RetinaFace. CVPR 2020. https://arxiv.org/abs/1905.00641
 """
@@ -56,6 +57,8 @@ class RetinaFaceRecipe(TrainSettings):
         widerface: folder with images/ and ground_truth/ of the validation set (or part of it); None trains
             without validation.
         backbone: one of `vultus.networks.retinaface.CONFIGS`.
+        pretrained: state dict of a public RetinaFace of this backbone, from whose trunk ours starts (the rest
+            starts from random weights); None starts from random weights throughout.
         sizes_px: sides of the crops; each batch takes one of them by chance.
         crop_scales: of the random square crops, as multiples of the image's shorter side.
         anchor_crop_share: how many crops are made around a face that gets an anchor's size.
@@ -75,6 +78,7 @@ class RetinaFaceRecipe(TrainSettings):
     labels: Path = Path("../shared/data/widerface-train9/label.txt")
     widerface: Path | None = Path("../shared/data/widerface-dev")
     backbone: str = "mobilenet0.25"
+    pretrained: Path | None = None
     sizes_px: tuple[int, ...] = (320,)
     crop_scales: tuple[float, float] = (0.3, 1.0)
     anchor_crop_share: float = 0.5
@@ -222,15 +226,27 @@ def train(recipe: RetinaFaceRecipe, folder: Path) -> Mapping[str, float]:
     images = [image for image in read_widerface(recipe.labels).images if (~image.is_ignored).any()]
     run = open_run(folder, recipe, data=_data(recipe, images))
     torch.manual_seed(recipe.seed)
+    network = RetinaFaceNet(config)
+    if recipe.pretrained is not None:
+        take_trunk(network, load_retinaface(recipe.pretrained, configuration(recipe.backbone, "BGR")))
     teacher = load_retinaface(recipe.teacher) if recipe.teacher else None
     return fit(
-        RetinaFaceLearner(RetinaFaceNet(config), recipe, teacher=teacher),
+        RetinaFaceLearner(network, recipe, teacher=teacher),
         RetinaFaceSamples(images, recipe, config),
         settings=recipe,
         run=run,
         plan=shuffled(len(images), recipe.batch_size, seed=recipe.seed, drop_last=True),
         validation=_validation(recipe, config),
     )
+
+
+@torch.no_grad()
+def take_trunk(network: RetinaFaceNet, trained: RetinaFaceNet) -> None:
+    """Copy the trunk of a trained network of the same backbone, which may see colours in the other order."""
+    network.body.load_state_dict(trained.body.state_dict())
+    if network.config.channel_order != trained.config.channel_order:
+        colours = next(network.body.parameters())  # (C, 3, K, K) of the first convolution
+        colours.copy_(colours.flip(1))
 
 
 def detector_of(session: Session, config: RetinaFaceConfig, *, longest_px: int | None) -> RetinaFaceDetector:
@@ -261,6 +277,7 @@ def _data(recipe: RetinaFaceRecipe, images: Sequence[AnnotatedImage]) -> Mapping
         "labels": recipe.labels,
         "images": folder_of(images),
         "widerface": recipe.widerface,
+        "pretrained": recipe.pretrained,
         "teacher": recipe.teacher,
     }
     return {name: path for name, path in named.items() if path}
