@@ -14,6 +14,7 @@ from vultus.detect.search import SearchOptions
 from vultus.detect.yolov5_face import Yolov5FaceDetector
 from vultus.errors import InputError
 from vultus.runtime.onnx import CPU
+from vultus.runtime.opening import Runtime
 
 __all__ = [
     "DEFAULT_DETECTOR",
@@ -54,6 +55,7 @@ def load_detector(
     weights: str | Path | None = None,
     threads: int | None = None,
     providers: Sequence[str] = (CPU,),
+    runtime: Runtime = "onnx",
     retry: Literal["rotate"] | None = None,
     **options: Any,
 ) -> ExplainingDetector:
@@ -64,6 +66,7 @@ def load_detector(
         weights: a name in the catalogue, or a file; by default those that come with the package.
         threads: threads inside one call of a network; None leaves it to the runtime.
         providers: execution providers in order of preference.
+        runtime: which library runs the networks (`vultus.runtime.choose_runtime`).
         retry: "rotate" turns images without an upright face by 90, 180 and 270 degrees, and looks again.
         options: what the detector's class takes, such as `min_face_px`; all are listed in `OPTIONS`.
 
@@ -71,6 +74,7 @@ def load_detector(
         InputError: no detector of this name, an option that it does not have, or one out of its range.
         WeightsError: its weights are unknown, missing or damaged.
         DeviceError: a provider does not run here.
+        MissingExtraError: the runtime is not installed.
     """
     if name not in DETECTORS:
         raise InputError(f"unknown detector {name!r}; there are {', '.join(DETECTORS)}")
@@ -81,5 +85,5 @@ def load_detector(
             raise InputError(f"{name} has no option {option!r}; it has {', '.join(OPTIONS[name])}")
     if weights is not None:
         options["weights"] = weights
-    detector = DETECTORS[name].load(threads=threads, providers=providers, **options)
+    detector = DETECTORS[name].load(threads=threads, providers=providers, runtime=runtime, **options)
     return RotationRetry(detector) if retry else detector

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Generic, NamedTuple
 
 from vultus.errors import WeightsError
-from vultus.runtime.onnx import OnnxSession
+from vultus.runtime.opening import AnySession, Runtime, open_session
 from vultus.weights import store
 from vultus.weights.catalog import CATALOG
 from vultus.weights.description import Preprocessing, WeightsEntry
+from vultus.weights.environment import compiled_folder
 from vultus.weights.metadata import FamilyDecoding, from_metadata
 
 
 class Opened(NamedTuple, Generic[FamilyDecoding]):
     """A network that is ready to run, and what its weights do not show."""
 
-    session: OnnxSession
+    session: AnySession
     preprocessing: Preprocessing
     decoding: FamilyDecoding
 
@@ -27,6 +28,7 @@ def open_weights(
     *,
     threads: int | None,
     providers: Sequence[str],
+    runtime: Runtime = "onnx",
 ) -> Opened[FamilyDecoding]:
     """The network of these weights.
 
@@ -34,24 +36,36 @@ def open_weights(
         weights: a name in the catalogue, or an ONNX file: one that the catalogue knows by its SHA-256, or one
             that says about itself what Vultus writes into its exports.
         decoding: of the family whose answers the detector reads.
-        threads: threads inside one call; None leaves it to ONNX Runtime.
+        threads: threads inside one call; None leaves it to the runtime.
         providers: execution providers in order of preference.
+        runtime: which library runs the network; bfloat16 is for weights that the catalogue says bear it.
 
     Raises:
         WeightsError: no such name or file, not here, another family's, or no ONNX file that can be read.
         ChecksumError: a file of the catalogue is damaged.
         DeviceError: a provider does not run here.
+        MissingExtraError: the runtime is not installed.
     """
+
+    def opened(model: bytes, known: WeightsEntry | None = None) -> AnySession:
+        return open_session(
+            model,
+            runtime=runtime,
+            providers=providers,
+            threads=threads,
+            is_bf16_faithful=known is not None and known.is_bf16_faithful,
+            compiled=compiled_folder(),
+        )
+
     if str(weights) in CATALOG:
         known = CATALOG[str(weights)]
         facts = _facts(known, decoding)  # before anything is fetched
-        session = OnnxSession(store.read(known), threads=threads, providers=providers)
-        return Opened(session, known.preprocessing, facts)
+        return Opened(opened(store.read(known), known), known.preprocessing, facts)
     data = _read(Path(weights), decoding)
-    session = OnnxSession(data, threads=threads, providers=providers)
     for known in CATALOG.values():
         if known.files[0].sha256 == hashlib.sha256(data).hexdigest():
-            return Opened(session, known.preprocessing, _facts(known, decoding))
+            return Opened(opened(data, known), known.preprocessing, _facts(known, decoding))
+    session = opened(data)
     return Opened(session, *from_metadata(session.metadata, decoding))
 
 

@@ -48,10 +48,12 @@ from vultus.detect.search import Search, logit
 from vultus.errors import InputError, WeightsError
 from vultus.interfaces import Session
 from vultus.runtime.device import usable_cores
-from vultus.runtime.onnx import CPU, OnnxSession
+from vultus.runtime.onnx import CPU
+from vultus.runtime.opening import Runtime, open_session
 from vultus.types import Detections, Image, checked_image
 from vultus.weights import store
 from vultus.weights.catalog import CATALOG
+from vultus.weights.environment import compiled_folder
 
 DEFAULT_WEIGHTS: Final = "mtcnn"
 FILES: Final = ("mtcnn_pnet.onnx", "mtcnn_rnet.onnx", "mtcnn_onet.onnx")
@@ -132,9 +134,10 @@ class MtcnnDetector:
         *,
         threads: int | None = None,
         providers: Sequence[str] = (CPU,),
+        runtime: Runtime = "onnx",
         **options: Unpack[MtcnnOptions],
     ) -> Self:
-        """The detector on ONNX Runtime.
+        """The detector on ONNX Runtime, or on OpenVINO.
 
         Args:
             weights: a name in the catalogue, or a folder with `FILES`; by default the public ones, which come
@@ -142,15 +145,28 @@ class MtcnnDetector:
             threads: how many runs of a network go on at once within one call; None means one per core. Each
                 run keeps to one thread: networks this small lose more by dividing a run than they gain.
             providers: execution providers in order of preference.
+            runtime: which library runs the networks.
             options: as for the class.
 
         Raises:
             WeightsError: the weights are unknown, missing, or another architecture's.
             ChecksumError: a file of the catalogue is damaged.
             DeviceError: a provider does not run here.
+            MissingExtraError: the runtime is not installed.
             InputError: an option is out of its range.
         """
-        sessions = [OnnxSession(model, providers=providers, threads=1) for model in read_models(weights)]
+        known = CATALOG.get(str(weights))
+        sessions = [
+            open_session(
+                model,
+                runtime=runtime,
+                providers=providers,
+                threads=1,
+                is_bf16_faithful=known is not None and known.is_bf16_faithful,
+                compiled=compiled_folder(),
+            )
+            for model in read_models(weights)
+        ]
         return cls(
             MtcnnSessions(*sessions), threads=usable_cores() if threads is None else threads, **options
         )

@@ -26,6 +26,7 @@ from vultus.detect.single_shot import Look, explain, find
 from vultus.geometry.anchors import decode_boxes, decode_landmarks, square_anchors
 from vultus.interfaces import Session
 from vultus.runtime.onnx import CPU
+from vultus.runtime.opening import Runtime
 from vultus.types import Detections, FloatArray, Image
 from vultus.weights.description import Preprocessing, RetinaFaceDecoding
 
@@ -64,24 +65,29 @@ class RetinaFaceDetector:
         *,
         threads: int | None = None,
         providers: Sequence[str] = (CPU,),
+        runtime: Runtime = "onnx",
         **options: Unpack[SearchOptions],
     ) -> Self:
-        """The detector on ONNX Runtime.
+        """The detector on ONNX Runtime, or on OpenVINO.
 
         Args:
             weights: a name in the catalogue, or an ONNX file that Vultus exported; by default the public
                 mobilenet0.25, which comes with the package.
-            threads: threads inside one call of the network; None leaves it to ONNX Runtime.
+            threads: threads inside one call of the network; None leaves it to the runtime.
             providers: execution providers in order of preference.
+            runtime: which library runs the network.
             options: as for the class.
 
         Raises:
             WeightsError: the weights are unknown, missing, another architecture's, or say too little.
             ChecksumError: a file of the catalogue is damaged.
             DeviceError: a provider does not run here.
+            MissingExtraError: the runtime is not installed.
             InputError: an option is out of its range.
         """
-        opened = open_weights(weights, RetinaFaceDecoding, threads=threads, providers=providers)
+        opened = open_weights(
+            weights, RetinaFaceDecoding, threads=threads, providers=providers, runtime=runtime
+        )
         return cls(opened.session, preprocessing=opened.preprocessing, decoding=opened.decoding, **options)
 
     def detect(self, image: Image) -> Detections:

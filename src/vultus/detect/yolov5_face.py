@@ -30,6 +30,7 @@ from vultus.detect.single_shot import Look, explain, find
 from vultus.errors import WeightsError
 from vultus.interfaces import Session
 from vultus.runtime.onnx import CPU
+from vultus.runtime.opening import Runtime
 from vultus.types import Detections, FloatArray, Image
 from vultus.weights.description import Preprocessing, Yolov5FaceDecoding
 
@@ -78,21 +79,24 @@ class Yolov5FaceDetector:
         *,
         threads: int | None = None,
         providers: Sequence[str] = (CPU,),
+        runtime: Runtime = "onnx",
         **options: Unpack[SearchOptions],
     ) -> Self:
-        """The detector on ONNX Runtime.
+        """The detector on ONNX Runtime, or on OpenVINO.
 
         Args:
             weights: a name in the catalogue, or an ONNX file: one that the catalogue knows by its SHA-256, or
                 one that Vultus exported. None come with the package: the public ones are GPL-3.0.
-            threads: threads inside one call of the network; None leaves it to ONNX Runtime.
+            threads: threads inside one call of the network; None leaves it to the runtime.
             providers: execution providers in order of preference.
+            runtime: which library runs the network.
             options: as for the class.
 
         Raises:
             WeightsError: the weights are unknown, missing, another architecture's, or say too little.
             ChecksumError: a file of the catalogue is damaged.
             DeviceError: a provider does not run here.
+            MissingExtraError: the runtime is not installed.
             InputError: an option is out of its range.
         """
         if weights is None:
@@ -101,7 +105,9 @@ class Yolov5FaceDetector:
                 f"no weights come with yolov5_face, because the public ones are GPL-3.0: say which you want. "
                 f"There are {names}; or an ONNX file that vultus.export.yolov5_face made"
             )
-        opened = open_weights(weights, Yolov5FaceDecoding, threads=threads, providers=providers)
+        opened = open_weights(
+            weights, Yolov5FaceDecoding, threads=threads, providers=providers, runtime=runtime
+        )
         return cls(opened.session, preprocessing=opened.preprocessing, decoding=opened.decoding, **options)
 
     def detect(self, image: Image) -> Detections:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from vultus.defaults import DEFAULT_EMBEDDER
 from vultus.embed.embedder import DEFAULT_BATCH, SessionEmbedder
 from vultus.errors import WeightsError
-from vultus.runtime import OnnxSession
 from vultus.runtime.graph import repair_graph
 from vultus.runtime.onnx import CPU
+from vultus.runtime.opening import Runtime, open_session
 from vultus.weights import store
 from vultus.weights.catalog import CATALOG, ShippedFile, entry
+from vultus.weights.environment import compiled_folder
 
 
 def load_embedder(
@@ -18,6 +19,7 @@ def load_embedder(
     flip: bool = False,
     threads: int | None = None,
     providers: Sequence[str] = (CPU,),
+    runtime: Runtime = "onnx",
     batch: int = DEFAULT_BATCH,
 ) -> SessionEmbedder:
     """The embedding network of this name in the catalogue, ready to run.
@@ -25,13 +27,15 @@ def load_embedder(
     Args:
         name: an entry of `embedder_names()`.
         flip: add the embedding of the mirrored crop: better by a little, twice the time, another contract.
-        threads: threads inside one call; None leaves it to ONNX Runtime (one per physical core).
+        threads: threads inside one call; None leaves it to the runtime.
         providers: ONNX Runtime's execution providers in order of preference.
+        runtime: which library runs the network; bfloat16 is for weights that the catalogue says bear it.
         batch: how many crops are run at once.
 
     Raises:
         WeightsError: no such network, not in the ONNX format, or its file is missing or damaged.
         DeviceError: a provider does not run here.
+        MissingExtraError: the runtime is not installed.
     """
     weights = entry(name)
     if name not in embedder_names():
@@ -42,9 +46,15 @@ def load_embedder(
     model = store.read(weights)
     if not isinstance(weights.files[0].source, ShippedFile):
         model = repair_graph(model)  # our own exports need none
-    return SessionEmbedder(
-        weights, OnnxSession(model, providers=providers, threads=threads), flip=flip, batch=batch
+    session = open_session(
+        model,
+        runtime=runtime,
+        providers=providers,
+        threads=threads,
+        is_bf16_faithful=weights.is_bf16_faithful,
+        compiled=compiled_folder(),
     )
+    return SessionEmbedder(weights, session, flip=flip, batch=batch)
 
 
 def embedder_names() -> tuple[str, ...]:

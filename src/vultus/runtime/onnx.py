@@ -104,7 +104,7 @@ class OnnxSession:
             outputs: list[FloatArray] = self._session.run(None, {self._input_name: batch})
         except onnxruntime_errors.InvalidArgument as error:
             raise ShapeError(
-                f"the network takes an input of shape {_told(self.input_shape)}, "
+                f"the network takes an input of shape {shape_told(self.input_shape)}, "
                 f"got {batch.shape} {batch.dtype}: {error}"
             ) from error
         except _RUN_ERRORS as error:
@@ -183,6 +183,6 @@ def check_provider_used(asked: str, node_counts: Mapping[str, int]) -> None:
         )
 
 
-def _told(shape: OnnxShape) -> str:
+def shape_told(shape: OnnxShape) -> str:
     """The shape as people write it: (batch, 3, 112, 112)."""
     return f"({', '.join('any' if length is None else str(length) for length in shape)})"

@@ -236,6 +236,19 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Bf16Gate:
+    """How weights keep to their fp32 answers when they run in bfloat16, as measured on real faces.
+
+    Attributes:
+        is_passed: whether they may run in bfloat16 without being asked.
+        figures: what was measured, and on what.
+    """
+
+    is_passed: bool
+    figures: str
+
+
+@dataclass(frozen=True, slots=True)
 class WeightsEntry:
     """One line of the catalogue.
 
@@ -253,6 +266,7 @@ class WeightsEntry:
         min_similarity: a threshold on the cosine that comes with the weights, or None.
         min_similarity_source: who found that threshold and how.
         notes: cautions and surprises, one per item.
+        bf16: whether they bear bfloat16; None where nobody has measured.
     """
 
     name: str
@@ -268,6 +282,12 @@ class WeightsEntry:
     min_similarity: float | None = None
     min_similarity_source: str = ""
     notes: tuple[str, ...] = ()
+    bf16: Bf16Gate | None = None
+
+    @property
+    def is_bf16_faithful(self) -> bool:
+        """Whether they passed the gate; what was not measured has not."""
+        return self.bf16 is not None and self.bf16.is_passed
 
     @property
     def alignment(self) -> Alignment | None:

@@ -1,6 +1,7 @@
 """What the environment decides about weights.
 
-VULTUS_HOME     replaces the user's folders; weights lie in its sub-folder `weights`
+VULTUS_HOME     replaces the user's folders; weights lie in its sub-folder `weights`, what runtimes
+                compile of them in `compiled`
 VULTUS_OFFLINE  anything but 0, no, false or nothing: the network is never touched
 VULTUS_MIRROR   downloads come from <mirror>/<file name> instead of the publishers
 """
@@ -13,9 +14,18 @@ from platformdirs import user_cache_path
 
 def weights_folder() -> Path:
     """Where downloaded weights are kept; it need not exist yet."""
+    return _cache_folder() / "weights"
+
+
+def compiled_folder() -> Path:
+    """Where runtimes keep what they have compiled for this machine; it may be deleted at any time."""
+    return _cache_folder() / "compiled"
+
+
+def _cache_folder() -> Path:
     home = os.environ.get("VULTUS_HOME")
     base = Path(home).expanduser() if home else user_cache_path("vultus", appauthor=False)
-    return base.absolute() / "weights"
+    return base.absolute()
 
 
 def is_offline() -> bool:

@@ -1,0 +1,80 @@
+"""Who runs a network, and why: what "auto" takes, what rules it out, and when bfloat16 is allowed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vultus.errors import InputError
+from vultus.runtime import OnnxSession, OpenVinoSession, choose_runtime, open_session, openvino
+from vultus.runtime.device import processor
+from vultus.runtime.opening import BF16_UNIT, REPAID_AFTER_IMAGES, choose_precision
+from vultus.weights import store
+from vultus.weights.catalog import entry
+
+CUDA = ("CUDAExecutionProvider",)
+needs_openvino = pytest.mark.skipif(not openvino.is_installed(), reason="needs the extra openvino")
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return store.read(entry("mtcnn"), "mtcnn_onet.onnx")
+
+
+@needs_openvino
+def test_auto_takes_openvino_where_the_work_has_no_known_end() -> None:
+    choice = choose_runtime("auto")
+    assert choice.runtime == "openvino"
+    assert "is installed" in choice.reason
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [(1, "onnx"), (REPAID_AFTER_IMAGES, "onnx"), (REPAID_AFTER_IMAGES + 1, "openvino")],
+)
+def test_auto_takes_openvino_once_enough_images_follow(images: int, expected: str) -> None:
+    choice = choose_runtime("auto", images=images)
+    assert choice.runtime == expected
+    assert choice.reason.startswith(f"{images} images are too few") == (expected == "onnx")
+
+
+def test_another_provider_belongs_to_onnx_runtime() -> None:
+    choice = choose_runtime("auto", providers=CUDA)
+    assert (choice.runtime, choice.reason) == ("onnx", "ONNX Runtime has CUDAExecutionProvider")
+    with pytest.raises(InputError, match="OpenVINO does not run on CUDAExecutionProvider"):
+        choose_runtime("openvino", providers=CUDA)
+
+
+@pytest.mark.parametrize("asked", ["onnx", "openvino", "openvino-f32"])
+def test_what_was_asked_for_by_name_stays(asked: str) -> None:
+    assert choose_runtime(asked, images=1).runtime == asked  # type: ignore[arg-type]  # from a list of text
+
+
+def test_an_unknown_runtime_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="unknown runtime 'tflite'; there are auto, onnx, openvino"):
+        choose_runtime("tflite")  # type: ignore[arg-type]  # that is the test
+
+
+def test_weights_run_in_bfloat16_only_if_they_passed_and_the_processor_gains_by_it() -> None:
+    has_unit = BF16_UNIT in processor()[1]
+    assert choose_precision("openvino", is_bf16_faithful=True) == ("bf16" if has_unit else "f32")
+    assert choose_precision("openvino", is_bf16_faithful=False) == "f32"
+    assert choose_precision("openvino-f32", is_bf16_faithful=True) == "f32"
+
+
+def test_onnx_runtime_is_what_runs_by_default(model: bytes) -> None:
+    assert isinstance(open_session(model), OnnxSession)
+
+
+@needs_openvino
+def test_a_session_is_opened_as_chosen(model: bytes, tmp_path: Path) -> None:
+    session = open_session(model, runtime="openvino-f32", is_bf16_faithful=True, compiled=tmp_path)
+    assert isinstance(session, OpenVinoSession)
+    assert session.precision == "f32"
+    assert len(list(tmp_path.iterdir())) == 1
+    batch = np.random.default_rng(0).uniform(-1, 1, (5, 3, 48, 48)).astype(np.float32)
+    expected = open_session(model).run(batch)
+    assert len(expected) == 3
+    for ours, theirs in zip(session.run(batch), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
