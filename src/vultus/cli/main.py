@@ -9,17 +9,20 @@ from rich.text import Text
 
 from vultus import __version__
 from vultus.cli import (
+    calibrate,
     data,
     demo,
     detect,
     doctor,
     evaluate,
+    export,
     faces,
     gallery,
     models,
     people,
     recognise,
     train,
+    ui,
     weights,
 )
 from vultus.cli.images import stderr
@@ -61,12 +64,15 @@ app.command(rich_help_panel=FACES)(faces.embed)
 app.command(rich_help_panel=FACES)(faces.verify)
 app.command(rich_help_panel=PEOPLE)(recognise.enrol)
 app.command(rich_help_panel=PEOPLE)(recognise.identify)
+app.command(rich_help_panel=PEOPLE)(calibrate.calibrate)
 app.add_typer(people.app, name="people", rich_help_panel=PEOPLE)
 app.add_typer(gallery.app, name="gallery", rich_help_panel=PEOPLE)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel=SYSTEM)
 app.add_typer(data.app, name="data", rich_help_panel=SYSTEM)
 app.add_typer(weights.app, name="weights", rich_help_panel=SYSTEM)
+app.command(rich_help_panel=SYSTEM)(ui.ui)
 app.command(rich_help_panel=SYSTEM)(train.train)
+app.add_typer(export.app, name="export", rich_help_panel=SYSTEM)
 app.command(rich_help_panel=SYSTEM)(models.models)
 app.command(rich_help_panel=SYSTEM)(doctor.doctor)
 app.command(rich_help_panel=SYSTEM)(demo.demo)

@@ -138,11 +138,21 @@ class SessionEmbedder:
 
 
 def network_input(crops: Crops, preprocessing: Preprocessing) -> FloatArray:
-    """(N, H, W, 3) uint8 RGB crops as the network wants them: ordered, (x - mean) / std, float32."""
+    """(N, H, W, 3) uint8 RGB crops as the network wants them: ordered, (x - mean) / std, float32.
+
+    A network that wants them in that very layout, with nothing taken off, takes the pixels themselves: uint8.
+    """
+    if preprocessing == _pixels(preprocessing):
+        return np.ascontiguousarray(crops)
     ordered = crops if preprocessing.channels == "RGB" else crops[..., ::-1]
     mean, std = np.array([preprocessing.mean, preprocessing.std], np.float32)
     scaled = (ordered.astype(np.float32) - mean) / std
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2) if preprocessing.layout == "NCHW" else scaled)
+
+
+def _pixels(preprocessing: Preprocessing) -> Preprocessing:
+    """The same, for a graph that has the preprocessing inside."""
+    return replace(preprocessing, layout="NHWC", channels="RGB", mean=(0.0,) * 3, std=(1.0,) * 3)
 
 
 def _unit_rows(answers: FloatArray) -> Embeddings:

@@ -1,7 +1,9 @@
 """A PyTorch network as an ONNX file that answers as PyTorch does.
 
 The graph is the module and nothing else; the same weights give the same bytes, which say nothing about the
-machine they were made on. `vultus.runtime.graph` writes PReLU in the form that ONNX Runtime runs fast.
+machine they were made on. Batch norms are folded into the layers before them, values are named after the
+layers that compute them (`vultus.export.layers`), and `vultus.runtime.graph` writes PReLU in the form that
+ONNX Runtime runs fast.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +15,8 @@ import torch
 from torch import nn
 
 from vultus.errors import ExportError
+from vultus.export.layers import name_layers
+from vultus.export.simplify import simplify
 from vultus.runtime.graph import repair_graph
 from vultus.runtime.onnx import OnnxSession
 
@@ -52,7 +56,10 @@ def to_onnx(
     )
     if program is None:
         raise ExportError(f"PyTorch exports no graph of {type(network).__name__}")
-    model = onnx.load_model_from_string(repair_graph(program.model_proto.SerializeToString()))
+    exported = program.model_proto
+    name_layers(exported, network)
+    simplify(exported)
+    model = onnx.load_model_from_string(repair_graph(exported.SerializeToString()))
     forget_origin(model)
     onnx.helper.set_model_props(model, dict(facts))
     data: bytes = model.SerializeToString(deterministic=True)

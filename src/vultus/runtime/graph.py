@@ -139,19 +139,19 @@ def _prelu_as_convolutions(
 
 def _drop_what_is_not_read(graph: "GraphProto") -> None:
     """Keep the weights that a node reads, and the inputs that a node reads and no weight fills."""
-    read = _names_read(graph)
+    read = names_read(graph)
     _replace(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
     filled = {tensor.name for tensor in graph.initializer}
     _replace(graph.input, [each for each in graph.input if each.name in read - filled])
 
 
-def _names_read(graph: "GraphProto") -> set[str]:
+def names_read(graph: "GraphProto") -> set[str]:
     """The names that nodes, branches and loop bodies read, and those that leave the graph."""
     read = {name for node in graph.node for name in node.input} | {each.name for each in graph.output}
     for node in graph.node:
         for attribute in node.attribute:
             for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                read |= _names_read(inner)
+                read |= names_read(inner)
     return read
 
 

@@ -1,0 +1,288 @@
+"""`vultus export`: from a trained network to the file that runs in production."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from vultus.cli import options
+from vultus.cli.output import print_json
+from vultus.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from vultus.export.gate import Limits, People
+    from vultus.export.subjects import Subject
+    from vultus.types import Crops
+    from vultus.weights.description import Metric
+
+app = typer.Typer(no_args_is_help=True, help="Write networks as files that run elsewhere, after a gate.")
+
+CROP_COUNT: Final = 64
+PER_PERSON: Final = 24
+
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|NETWORK",
+        help="The folder of a training run, or a network of `vultus models` (then --weights).",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="What to write.", show_default=False)]
+State = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="A state dict; of a run: best.pt.", show_default=False),
+]
+Faces = Annotated[
+    Path | None,
+    typer.Option(
+        "--faces",
+        metavar="DIR",
+        help="Aligned faces for the gate: folders of people, tar shards, train.rec; or one face in 16 ways",
+        show_default=False,
+    ),
+]
+Tar = Annotated[bool, typer.Option("--tar", help="Compare TAR too, on the people in --faces.")]
+Far = Annotated[float, typer.Option("--far", min=0, max=1, help="The FAR at which TAR is compared.")]
+Split = Annotated[str, typer.Option("--split", help="Of tar shards: which rows.")]
+MinCosine = Annotated[float, typer.Option("--min-cosine", min=-1, max=1, help="What passes the gate.")]
+MaxTarDistance = Annotated[
+    float, typer.Option("--max-tar-distance", min=0, help="How far TAR may move: 0.002 is 0.2 points.")
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME=PERCENT",
+        help="A measured figure for the file; repeatable.",
+        show_default=False,
+    ),
+]
+
+
+@app.command("onnx")
+def onnx(
+    what: What,
+    out: Out,
+    *,
+    weights: State = None,
+    channels: Annotated[
+        Literal["RGB", "BGR"] | None,
+        typer.Option(help="The order in which a RetinaFace saw colours.", show_default=False),
+    ] = None,
+    has_pixel_input: Annotated[
+        bool, typer.Option("--pixels", help="Fold the preprocessing in: the graph takes (N, H, W, 3) uint8.")
+    ] = False,
+    is_half: Annotated[
+        bool, typer.Option("--fp16", help="Store weights in fp16: half the bytes, computed in fp32.")
+    ] = False,
+    faces: Faces = None,
+    split: Split = "heldout",
+    tar: Tar = False,
+    far: Far = 1e-3,
+    min_cosine: MinCosine = 0.999,
+    max_tar_distance: MaxTarDistance = 0.002,
+    name: Annotated[str | None, typer.Option(help="Of the weights.", show_default=False)] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Of the weights, such as Apache-2.0.", show_default=False)
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="What they were trained on, in words.", show_default=False)
+    ] = None,
+    metrics: Metrics = None,
+    min_similarity: options.MinSimilarity = None,
+    as_json: options.Json = False,
+) -> None:
+    """Export to ONNX. Nothing is written unless ONNX Runtime answers as PyTorch does.
+
+    Example: vultus export onnx runs/distil --out ours.onnx --fp16 --faces FACES --tar
+
+    Example: vultus export onnx mobilefacenet --weights best.pt --out mobilefacenet.onnx --pixels
+    """
+    needs_torch()
+    from vultus.export.pipeline import export_onnx, write
+    from vultus.export.subjects import load_subject
+
+    subject = load_subject(what, weights=weights, channels=channels)
+    subject = told(
+        subject, name=name, licence=licence, data=data, metrics=metrics, min_similarity=min_similarity
+    )
+    crops, people = read_gate_faces(faces, split=split, with_people=tar)
+    exported = export_onnx(
+        subject,
+        has_pixel_input=has_pixel_input,
+        storage="fp16" if is_half else "fp32",
+        crops=crops,
+        people=people,
+        limits=limits_of(min_cosine, max_tar_distance, far),
+    )
+    card = write(exported, out, told=story_of(Path(what)))
+    show(out, card, passed=exported.passed, as_json=as_json)
+
+
+@app.command("safetensors")
+def safetensors(
+    what: What,
+    out: Out,
+    *,
+    weights: State = None,
+    is_half: Annotated[bool, typer.Option("--fp16", help="Store floats in fp16.")] = False,
+) -> None:
+    """Write the weights as safetensors, which no program can hide code in.
+
+    Example: vultus export safetensors runs/distil --out ours.safetensors --fp16
+    """
+    needs_torch()
+    from vultus.export.state import write_safetensors
+    from vultus.export.subjects import load_subject
+
+    subject = load_subject(what, weights=weights)
+    write_safetensors(subject, out, is_half=is_half)
+    typer.echo(f"wrote {out} ({out.stat().st_size:,} bytes)")
+
+
+def needs_torch() -> None:
+    """Refuse early where PyTorch is not installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    try:
+        import onnxscript  # noqa: F401  # the exporter wants it
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"this needs {error.name}, which is not installed: pip install 'vultus[train]'"
+        ) from error
+
+
+def told(
+    subject: Subject,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    data: str | None = None,
+    metrics: Sequence[str] | None = None,
+    min_similarity: float | None = None,
+) -> Subject:
+    """The subject with what the user knows about the weights.
+
+    Raises:
+        InputError: facts for a network that keeps none.
+    """
+    if subject.facts is None:
+        if any(each is not None for each in (name, licence, data, metrics, min_similarity)):
+            raise InputError(
+                f"{subject.name} is no embedding network: its file has no place for --name and the like"
+            )
+        return subject
+    facts = subject.facts
+    facts = replace(
+        facts,
+        name=name or facts.name,
+        licence=replace(
+            facts.licence, weights=licence or facts.licence.weights, data=data or facts.licence.data
+        ),
+        metrics=(*facts.metrics, *map(metric, metrics or ())),
+        min_similarity=min_similarity,
+        min_similarity_source="given at export" if min_similarity is not None else "",
+    )
+    return replace(subject, facts=facts)
+
+
+def metric(text: str) -> Metric:
+    """What a text such as "LFW dev=98.7" says.
+
+    Raises:
+        InputError: no such thing.
+    """
+    from vultus.weights.description import Metric
+
+    benchmark, is_assigned, percent = text.rpartition("=")
+    try:
+        figure = Metric(benchmark.strip(), float(percent))
+    except ValueError:
+        is_assigned = ""
+    if not is_assigned:
+        raise InputError(f"--metric wants NAME=PERCENT, such as 'LFW dev=98.7', got {text!r}")
+    return figure
+
+
+def limits_of(min_cosine: float, max_tar_distance: float, far: float) -> Limits:
+    """What passes the gate."""
+    from vultus.export.gate import Limits
+
+    return Limits(min_cosine=min_cosine, max_tar_distance=max_tar_distance, far=far)
+
+
+def read_gate_faces(
+    faces: Path | None, *, split: str, with_people: bool, count: int = CROP_COUNT
+) -> tuple[Crops | None, People | None]:
+    """Crops for the gate, and those of labelled people.
+
+    Args:
+        faces: aligned faces; None for those that come with the package.
+        split: of tar shards.
+        with_people: whether TAR is compared.
+        count: so many crops, spread over the set.
+
+    Raises:
+        InputError: TAR without faces, or nobody in them is known.
+    """
+    if faces is None:
+        if with_people:
+            raise InputError("--tar compares people: name aligned faces of them (--faces DIR)")
+        return None, None
+    import numpy as np
+
+    from vultus.export.gate import People
+    from vultus.training.data.face_augment import CROP_PX
+    from vultus.training.data.identities import select
+    from vultus.training.data.reading import read_faces
+    from vultus.training.data.teacher import middle
+    from vultus.training.recognition import first_of_each
+
+    found = read_faces(faces, split=split)
+    spread = np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).astype(int))
+    crops = np.stack([middle(found.crop(int(i)), CROP_PX) for i in spread])
+    if not with_people:
+        return crops, None
+    known = select(found, first_of_each(found.identity_index, PER_PERSON))
+    of_people = np.stack([middle(known.crop(i), CROP_PX) for i in range(len(known))])
+    return crops, People(of_people, known.identity_index)
+
+
+def story_of(run: Path) -> dict[str, Any]:
+    """What the card says about the run: recipe, knobs that are no paths, the best validation."""
+    import csv
+    import json
+
+    file = run / "recipe.json"
+    if not file.is_file():
+        return {}
+    recipe = json.loads(file.read_text(encoding="utf-8"))
+    knobs = {key: value for key, value in recipe["settings"].items() if "/" not in str(value)}
+    story: dict[str, Any] = {"training": {"recipe": recipe["recipe"], "commit": recipe["commit"], **knobs}}
+    validations = run / "validation.csv"
+    if validations.is_file():
+        with validations.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        story["validation"] = rows[-1] if rows else {}
+    return story
+
+
+def show(out: Path, card: Path, *, passed: Any, as_json: bool) -> None:
+    """Say what was written, and what the gate measured."""
+    from dataclasses import asdict
+
+    if as_json:
+        print_json({"file": str(out), "card": str(card), "bytes": out.stat().st_size, "gate": asdict(passed)})
+        return
+    typer.echo(f"wrote {out} ({out.stat().st_size:,} bytes) and {card}")
+    typer.echo(f"gate: every cosine is {passed.cosine:.6f} or more, over {passed.crop_count} crops")
+    if passed.tar is not None:
+        typer.echo(f"TAR at FAR {passed.far:g}: {passed.tar:.4f}, in PyTorch {passed.reference_tar:.4f}")
