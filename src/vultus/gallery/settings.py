@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from vultus.errors import InputError
 from vultus.gallery.damage import damaged_setting, gallery_error
@@ -28,6 +29,10 @@ class Setting:
     def is_intact(self) -> bool:
         """Whether no field changed since it was written."""
         return self.checksum == digest("setting", *astuple(self)[:-1])
+
+    def sealed(self) -> Self:
+        """The same with the checksum it should have."""
+        return replace(self, checksum=digest("setting", *astuple(self)[:-1]))
 
 
 def read_setting(connection: sqlite3.Connection, name: str, *, path: Path) -> str | None:
@@ -60,11 +65,10 @@ def write_setting(connection: sqlite3.Connection, name: str, value: str) -> None
 
 def save_setting(connection: sqlite3.Connection, setting: Setting) -> None:
     """Write a setting, with the checksum that belongs to it."""
-    fields = (setting.name, setting.value, setting.changed)
     connection.execute(
         "INSERT INTO settings (name, value, changed, checksum) VALUES (?, ?, ?, ?) ON CONFLICT (name) "
         "DO UPDATE SET value = excluded.value, changed = excluded.changed, checksum = excluded.checksum",
-        (*fields, digest("setting", *fields)),
+        astuple(setting.sealed()),
     )
 
 
@@ -79,7 +83,7 @@ def read_calibration(connection: sqlite3.Connection, contract: str, *, path: Pat
     Raises:
         GalleryError: it is damaged.
     """
-    text = read_setting(connection, _calibration_name(contract), path=path) if contract else None
+    text = read_setting(connection, calibration_name(contract), path=path) if contract else None
     return None if text is None else calibration_from_json(text)
 
 
@@ -89,10 +93,20 @@ def write_calibration(connection: sqlite3.Connection, calibration: Calibration) 
     Raises:
         InputError: it names no contract.
     """
+    save_setting(connection, calibration_setting(calibration))
+
+
+def calibration_setting(calibration: Calibration) -> Setting:
+    """What is stored of a calibration.
+
+    Raises:
+        InputError: it names no contract.
+    """
     if not calibration.contract:
         raise InputError("a calibration that is stored names the contract of the embeddings it was made with")
-    write_setting(connection, _calibration_name(calibration.contract), calibration_to_json(calibration))
+    return Setting(calibration_name(calibration.contract), calibration_to_json(calibration), now())
 
 
-def _calibration_name(contract: str) -> str:
+def calibration_name(contract: str) -> str:
+    """The setting that holds the calibration of a contract."""
     return f"calibration/{contract}"

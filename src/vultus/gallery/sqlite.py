@@ -7,16 +7,14 @@ and other processes: a search sees everything that was committed before it began
 
 import sqlite3
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import Any, Self
 
-from vultus.errors import GalleryError, NotEnrolledError
 from vultus.gallery.archive import export_archive
 from vultus.gallery.archive_import import Imported, OnConflict, import_archive
 from vultus.gallery.contract import check_contract, contract_for, first_template
@@ -27,9 +25,12 @@ from vultus.gallery.encoding import check_count, decoded, encoded_all, read_face
 from vultus.gallery.follower import Follower
 from vultus.gallery.journal import AuditEntry, note, note_gallery, now, read_audit
 from vultus.gallery.names import checked_metadata, checked_name, is_id, name_key
+from vultus.gallery.record import Record
+from vultus.gallery.refusals import check_free, check_removable, check_spelling, nobody, nobody_called
 from vultus.gallery.rows import PersonRow, delete_person, read_people, read_templates, save_person
 from vultus.gallery.salvage import salvage as copy_intact
 from vultus.gallery.settings import read_calibration, write_calibration
+from vultus.gallery.sqlite_records import read_records, write_records
 from vultus.gallery.stats import GalleryStats, read_stats
 from vultus.match import Aggregate
 from vultus.types import Calibration, Candidate, Embeddings, Identity, Template
@@ -80,14 +81,17 @@ class SqliteGallery:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the file. Whatever is called afterwards raises GalleryError; closing twice is no mistake."""
         self._closing.close()
+
+    @property
+    def uri(self) -> str:
+        """Where the gallery is: its path."""
+        return str(self.path)
 
     @property
     def contract(self) -> str:
@@ -151,13 +155,7 @@ class SqliteGallery:
         """
         with self._database.writing() as connection:
             person = self._person(connection, identity_id)
-            if template_id not in _template_ids(connection, person):
-                raise NotEnrolledError(f"'{person.name}' has no template {template_id}")
-            if person.template_count == 1:
-                raise GalleryError(
-                    f"template {template_id} is the last one of '{person.name}': nobody could be recognised "
-                    "by what is left. Remove the person, or enrol another photo first"
-                )
+            check_removable(person, template_id, of=_template_ids(connection, person))
             connection.execute("DELETE FROM templates WHERE id = ?", (template_id,))
             person = replace(person, template_count=person.template_count - 1)
             save_person(connection, person)
@@ -176,8 +174,7 @@ class SqliteGallery:
         with self._database.writing() as connection:
             person = self._person(connection, identity_id)
             other = next(read_people(connection, "name_key = ?", name_key(display)), None)
-            if other is not None and other.id != person.id:
-                raise GalleryError(f"there is somebody called '{other.name}' already; choose another name")
+            check_free(other, person)
             renamed = replace(person, name=display, name_key=name_key(display))
             save_person(connection, renamed)
             self._note(connection, renamed, "rename", f"was '{person.name}'")
@@ -244,7 +241,7 @@ class SqliteGallery:
                 return self._person(connection, name_or_id).identity()
             person = self._named(connection, checked_name(name_or_id))
         if person is None:
-            raise NotEnrolledError(f"there is nobody called '{name_or_id}' in {self.path}")
+            raise nobody_called(name_or_id, where=self.path)
         return person.identity()
 
     def templates(self, identity_id: str) -> list[Template]:
@@ -349,6 +346,17 @@ class SqliteGallery:
             actor=self._actor,
         )
 
+    def records(self) -> Iterator[Record]:
+        """Everyone with everything, in order of enrolment, verified; one state of the file, for copies."""
+        self._database.check_usable()
+        return read_records(self._database.path)
+
+    def add_records(self, records: Sequence[Record]) -> None:
+        """Add people who are not there yet, with the ids and times they have, all in one transaction."""
+        write_records(
+            self._database, records, contract=self._contract, keep_crops=self._keep_crops, actor=self._actor
+        )
+
     def check(self) -> Checkup:
         """Read and verify every row, every crop and the structure of the file; others may go on meanwhile.
 
@@ -368,17 +376,13 @@ class SqliteGallery:
         person = next(read_people(connection, "name_key = ?", name_key(display)), None)
         if person is None:
             return None
-        if self._intact(person).name != display:
-            raise GalleryError(
-                f"there is nobody called '{display}', but there is '{person.name}', which looks alike; "
-                "use that spelling, or a name that nobody confuses with it"
-            )
+        check_spelling(self._intact(person), display)
         return person
 
     def _person(self, connection: sqlite3.Connection, identity_id: str) -> PersonRow:
         person = next(read_people(connection, "id = ?", identity_id), None) if is_id(identity_id) else None
         if person is None:
-            raise NotEnrolledError(f"there is nobody with the id {identity_id!r} in {self.path}")
+            raise nobody(identity_id, where=self.path)
         return self._intact(person)
 
     def _intact(self, person: PersonRow) -> PersonRow:

@@ -18,8 +18,9 @@ class GalleryStats:
         crops: how many templates keep their aligned crop.
         contract: of all vectors; empty while there are none.
         dimension: of all vectors; 0 while there are none.
-        n_bytes: size of the file and its write-ahead log.
-        schema_version: of the file.
+        n_bytes: size of the file and its write-ahead log, or of the tables in a server.
+        schema_version: of the file, or of the tables.
+        index: how a search finds people: exactly, or with which index and which measured recall.
     """
 
     people: int
@@ -29,6 +30,7 @@ class GalleryStats:
     dimension: int
     n_bytes: int
     schema_version: int
+    index: str = "none: every template is compared"
 
 
 def read_stats(connection: sqlite3.Connection, *, path: Path) -> GalleryStats:
