@@ -54,6 +54,7 @@ class PostgresGallery(ServedGallery):
         self._server = PostgresServer(
             uri,
             create=create and not read_only,
+            read_only=read_only,
             connections=connections,
             statement_timeout_s=statement_timeout_s,
         )

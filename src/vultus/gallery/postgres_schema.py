@@ -109,12 +109,12 @@ def check_server(server: int, pgvector: str | None, *, where: str) -> None:
         )
 
 
-def prepare(connection: Connection, *, where: str, read_only: bool) -> None:
+def prepare(connection: Connection, *, where: str, create: bool, read_only: bool) -> None:
     """Check the server, and bring the tables to the present version; nothing happens where they have it.
 
     Raises:
-        GalleryError: the server is too old, lacks pgvector, or has tables of a newer Vultus; or, with
-            `read_only`, tables that are missing or old.
+        GalleryError: the server is too old, lacks pgvector, or has tables of a newer Vultus; or tables are
+            missing without `create`, or old with `read_only`.
     """
     query = "SELECT coalesce(installed_version, default_version) FROM pg_available_extensions WHERE name = %s"
     extension = connection.execute(query, ("vector",)).fetchone()
@@ -125,13 +125,22 @@ def prepare(connection: Connection, *, where: str, read_only: bool) -> None:
             f"gallery {where}: its schema version is {version}, made by a newer Vultus; this one reads up to "
             f"{VERSION}. Nothing was changed: upgrade Vultus"
         )
+    if not version and not create:
+        raise no_gallery(where)
     if version < VERSION and read_only:
         raise GalleryError(
             f"gallery {where}: its schema version is {version}, this Vultus reads {VERSION}; open it once "
-            "for writing, which makes or upgrades it"
+            "for writing, which upgrades it"
         )
     if version < VERSION:
         _migrate(connection, where=where)
+
+
+def no_gallery(where: str) -> GalleryError:
+    """What to raise where nobody has made a gallery yet."""
+    return GalleryError(
+        f"there is no gallery at {where}: enrol somebody first (vultus enrol), or name another (--gallery)"
+    )
 
 
 def _version(connection: Connection) -> int:

@@ -8,7 +8,7 @@ An acknowledged write survives a crash of either side: it is acknowledged after 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 import psycopg
 from pgvector.psycopg import register_vector
@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from vultus.errors import GalleryError, InputError
 from vultus.gallery.postgres_rows import Hnsw, PostgresRows
-from vultus.gallery.postgres_schema import VERSION, prepare
+from vultus.gallery.postgres_schema import VERSION, no_gallery, prepare
 
 CONNECT_S = 10
 WAIT_S = 30.0
@@ -59,11 +59,11 @@ class Address:
         Raises:
             InputError: libpq cannot read it.
         """
-        parts = urlsplit(uri)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        start, _, query = uri.partition("?")
+        options = dict(parse_qsl(query, keep_blank_values=True))
         gallery = options.pop("gallery", "") or "default"
         try:
-            conninfo = make_conninfo(parts._replace(query=urlencode(options, quote_via=quote)).geturl())
+            conninfo = make_conninfo(f"{start}?{urlencode(options, quote_via=quote)}")
             known = conninfo_to_dict(conninfo)
         except psycopg.ProgrammingError as error:
             raise InputError(
@@ -91,6 +91,7 @@ class PostgresServer:
     Args:
         uri: `postgresql://user@host:5432/database?gallery=NAME`.
         create: make the tables, or the gallery, where they are missing.
+        read_only: do not even upgrade the tables.
         connections: at most so many at once.
         statement_timeout_s: what takes longer is given up.
 
@@ -100,7 +101,13 @@ class PostgresServer:
     """
 
     def __init__(
-        self, uri: str, *, create: bool = True, connections: int = 8, statement_timeout_s: float = 30.0
+        self,
+        uri: str,
+        *,
+        create: bool = True,
+        read_only: bool = False,
+        connections: int = 8,
+        statement_timeout_s: float = 30.0,
     ) -> None:
         self._address = Address.parse(uri)
         # In each transaction: a session's settings would not survive a pooler between us and the server.
@@ -110,7 +117,7 @@ class PostgresServer:
         )
         with naming(self.where):
             with self.connect() as connection:
-                prepare(connection, where=self.where, read_only=not create)
+                prepare(connection, where=self.where, create=create, read_only=read_only)
                 self.gallery_id = self._find(connection, create=create)
             self._pool = ConnectionPool(
                 self._address.conninfo,
@@ -204,8 +211,6 @@ class PostgresServer:
             )
         row = connection.execute("SELECT id FROM vultus.galleries WHERE name = %s", (name,)).fetchone()
         if row is None:
-            raise GalleryError(
-                f"there is no gallery at {self.where}: enrol somebody first (vultus enrol), or name another"
-            )
+            raise no_gallery(self.where)
         gallery_id: int = row[0]
         return gallery_id
