@@ -1,13 +1,18 @@
 """`vultus doctor`: what is installed here, what truly runs, and whether the numbers are right."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vultus import __version__
 from vultus.cli import options
 from vultus.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from vultus.runtime import RuntimeChoice
 
 UNHEALTHY = 1
 
@@ -28,6 +33,7 @@ def doctor(
     Example: vultus doctor --provider CUDAExecutionProvider
     """
     from vultus.pipeline.self_check import check_installation
+    from vultus.runtime import choose_runtime
     from vultus.runtime.device import machine
     from vultus.weights.catalog import CATALOG
     from vultus.weights.environment import weights_folder
@@ -37,6 +43,8 @@ def doctor(
     facts = {"vultus": __version__} | asdict(machine())
     facts |= {
         "threads": threads or "one per physical core (ONNX Runtime's default)",
+        "runtime, one photo": _told(choose_runtime("auto", providers=[provider], images=1)),
+        "runtime, many photos": _told(choose_runtime("auto", providers=[provider])),
         "weights folder": str(weights_folder()),
         "weights found": [name for name in CATALOG if is_present(name)],
     }
@@ -46,6 +54,10 @@ def doctor(
     else:
         _print_report(facts, checks)
     raise typer.Exit(0 if is_healthy else UNHEALTHY)
+
+
+def _told(choice: RuntimeChoice) -> str:
+    return f"{choice.runtime}: {choice.reason}"
 
 
 def _print_report(facts: dict[str, Any], checks: list[Any]) -> None:

@@ -14,7 +14,7 @@ from vultus.cli.output import (
     print_json,
     print_table,
 )
-from vultus.cli.parts import make_detector, make_recognizer
+from vultus.cli.parts import make_detector, make_recognizer, runtime_for
 from vultus.defaults import DEFAULT_DETECTOR
 from vultus.types import FaceChoice
 
@@ -94,20 +94,26 @@ def embed(
     embedder: options.EmbedderName = None,
     threads: options.Threads = None,
     as_json: options.Json = False,
+    runtime: options.RuntimeName = "auto",
     as_csv: options.Csv = False,
 ) -> None:
-    """Turn every face into a unit vector.
+    """Turn every face into a unit vector. Of several images, as many are at work as there are cores.
 
     Example: vultus embed team.jpg --json
 
     Example: vultus embed photos/ --output faces.npz
     """
     one_format(as_json=as_json, as_csv=as_csv)
-    recognizer = make_recognizer(detector=detector, embedder=embedder, threads=threads)
     run = Run(images, doing="Embedding")
     rows: list[dict[str, Any]] = [
+    recognizer = make_recognizer(
+        detector=detector,
+        embedder=embedder,
+        threads=threads or (1 if len(run.paths) > 1 else None),  # the images share out the cores
+        runtime=runtime_for(runtime, images=len(run.paths)),
+    )
         {"image": path, "face": i} | face_fields(face) | {"embedding": one.embeddings[i].tolist()}
-        for path, one in run.each(recognizer.embed)
+        for path, one in run.outcomes(recognizer.stream(run.paths))
         for i, face in enumerate(one.faces)
         if one.usable[i]
     ]

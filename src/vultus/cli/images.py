@@ -1,11 +1,13 @@
 """From what was typed to images: files, folders, globs, standard input; bad ones are reported and skipped."""
 
+from __future__ import annotations
+
 import glob
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,6 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from vultus.errors import ImageError, VultusError
+
+if TYPE_CHECKING:
+    from vultus.pipeline.stream import Outcome
 
 SUFFIXES = {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".mpo"} | {
     ".pbm",
@@ -71,10 +76,25 @@ class Run:
             try:
                 result = process(path)
             except VultusError as error:
-                self.failures.append((path, error))
-                report(path, error)
+                self._fail(path, error)
                 continue
             yield path, result
+
+    def outcomes(self, outcomes: Iterable[Outcome[T]]) -> Iterator[tuple[str, T]]:
+        """`each` for what is already at work: the path and the result of every image that could be processed.
+
+        Args:
+            outcomes: of `paths`, in their order, as `vultus.pipeline.stream` gives them.
+        """
+        for path, outcome in zip(with_progress(self.paths, doing=self._doing), outcomes, strict=True):
+            if outcome.error:
+                self._fail(path, outcome.error)
+            else:
+                yield path, outcome.result()
+
+    def _fail(self, path: str, error: VultusError) -> None:
+        self.failures.append((path, error))
+        report(path, error)
 
     def finish(self) -> None:
         """End the command: with the first failure's exit code if there was one.

@@ -99,6 +99,14 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Threads inside one network call; default: one per core."),
 ]
+RuntimeName = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        help="Which library runs the networks: onnx, openvino, openvino-f32 (never bfloat16), or auto: "
+        "OpenVINO where it is installed and there are enough images to repay its start.",
+    ),
+]
 MaxPixels = Annotated[
     int,
     typer.Option("--max-pixels", min=1, help="Refuse larger images before decoding them."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from platformdirs import user_data_path
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vultus.detect import ExplainingDetector
     from vultus.gallery import SqliteGallery
     from vultus.pipeline import FaceRecognizer
+    from vultus.runtime import Runtime
     from vultus.types import Image
 
 
@@ -26,12 +27,25 @@ def gallery_path(given: Path | None) -> Path:
     return folder / "people.db"
 
 
-def make_detector(name: str, *, threads: int | None = None, **options: Any) -> ExplainingDetector:
+def make_detector(
+    name: str, *, threads: int | None = None, runtime: Runtime = "onnx", **options: Any
+) -> ExplainingDetector:
     """The detector of this name; options that are None keep the detector's own defaults."""
     from vultus.detect import load_detector
 
     given = {key: value for key, value in options.items() if value is not None}
-    return load_detector(name, threads=threads, **given)
+    return load_detector(name, threads=threads, runtime=runtime, **given)
+
+
+def runtime_for(asked: str, *, images: int) -> Runtime:
+    """The runtime for so many images; where "auto" takes OpenVINO, it is said on standard error."""
+    from vultus.cli.images import stderr
+    from vultus.runtime import choose_runtime
+
+    choice = choose_runtime(cast("Runtime", asked), images=images)  # which refuses what is no runtime
+    if asked == "auto" and choice.runtime != "onnx":
+        stderr.print(f"runtime {choice.runtime}: {choice.reason}", style="dim", highlight=False)
+    return choice.runtime
 
 
 def make_recognizer(
@@ -41,6 +55,7 @@ def make_recognizer(
     embedder: str | None = None,
     min_similarity: float | None = None,
     threads: int | None = None,
+    runtime: Runtime = "onnx",
 ) -> FaceRecognizer:
     """A recognizer from options; `gallery` None makes one without a gallery."""
     from vultus.embed import DEFAULT_EMBEDDER, load_embedder
@@ -48,8 +63,8 @@ def make_recognizer(
 
     return FaceRecognizer(
         gallery,
-        detector=make_detector(detector, threads=threads),
-        embedder=load_embedder(embedder or DEFAULT_EMBEDDER, threads=threads),
+        detector=make_detector(detector, threads=threads, runtime=runtime),
+        embedder=load_embedder(embedder or DEFAULT_EMBEDDER, threads=threads, runtime=runtime),
         min_similarity=min_similarity,
     )
 

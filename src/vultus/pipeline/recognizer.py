@@ -1,6 +1,6 @@
 """The whole of Vultus behind one object, for those who want an answer and not its parts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from types import TracebackType
 from typing import Any, Self
@@ -28,7 +28,9 @@ from vultus.pipeline.recognise import (
     recognise_batch,
     threshold_of,
 )
-from vultus.types import Detections, FaceChoice, Recognition, Verification
+from vultus.pipeline.stream import DEFAULT_BATCH, Outcome, embedded, stream, stream_async
+from vultus.runtime import Runtime, RuntimeChoice, choose_runtime
+from vultus.types import Detections, FaceChoice, Image, Recognition, Verification
 
 
 class FaceRecognizer:
@@ -49,6 +51,12 @@ class FaceRecognizer:
         embedder: by default the package's own default, which needs no download.
         min_similarity: the threshold; by default the one recorded for the embedder's weights.
 
+        runtime: which library runs the default parts (`vultus.runtime.choose_runtime`): by default OpenVINO
+            where it is installed, else ONNX Runtime.
+
+    Attributes:
+        runtime: which it was, and why.
+
     Raises:
         GalleryError: the gallery was made with another embedder, or cannot be opened.
         WeightsError: the weights of a default part are missing or damaged.
@@ -62,9 +70,11 @@ class FaceRecognizer:
         detector: Detector | None = None,
         embedder: Embedder | None = None,
         min_similarity: float | None = None,
+        runtime: Runtime = "auto",
     ) -> None:
-        self.detector = detector or load_detector()
-        self.embedder = embedder or load_embedder()
+        self.runtime: RuntimeChoice = choose_runtime(runtime)
+        self.detector = detector or load_detector(runtime=self.runtime.runtime)
+        self.embedder = embedder or load_embedder(runtime=self.runtime.runtime)
         self.min_similarity = threshold_of(self.embedder, min_similarity)
         self._gallery: Gallery | None
         if gallery is None or isinstance(gallery, Gallery):
@@ -108,6 +118,46 @@ class FaceRecognizer:
         """The faces of an image with their unit vectors, side by side."""
         upright = load_image(image)
         return embed_faces([upright], [self.detector.detect(upright)], embedder=self.embedder)[0]
+
+    def stream(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        workers: int | None = None,
+        batch: int = DEFAULT_BATCH,
+    ) -> Iterator[Outcome[FaceEmbeddings]]:
+        """`embed` for any number of images, several at once, the answers in their order.
+
+        Memory is bounded, and images are read as answers are taken (see `vultus.pipeline.stream`).
+
+        Args:
+            images: a folder's paths, or anything else that can be read one after the other.
+            workers: threads; None takes one per core. Parts made with `threads=1` go best with them.
+            batch: how many images a thread takes at once. With 1, answers come soonest.
+
+        Yields:
+            One `Outcome` per image: `result()` is the answer, or raises the ImageError of a bad file.
+
+        Raises:
+            InputError: `workers` or `batch` is less than 1.
+        """
+        return stream(images, self._embedded, workers=workers, batch=batch)
+
+    def astream(
+        self,
+        images: Iterable[ImageSource] | AsyncIterable[ImageSource],
+        *,
+        workers: int | None = None,
+        batch: int = DEFAULT_BATCH,
+    ) -> AsyncIterator[Outcome[FaceEmbeddings]]:
+        """`stream` for asyncio, whose event loop stays free.
+
+        async for outcome in recognizer.astream(images): ...
+        """
+        return stream_async(images, self._embedded, workers=workers, batch=batch)
+
+    def _embedded(self, images: Sequence[Image]) -> list[FaceEmbeddings]:
+        return embedded(images, detector=self.detector, embedder=self.embedder)
 
     def verify(
         self, first: ImageSource, second: ImageSource, *, faces: FaceChoice | str = FaceChoice.ONLY

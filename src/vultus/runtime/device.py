@@ -3,6 +3,7 @@
 import os
 import platform
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,7 @@ class Machine:
         numpy: version.
         opencv: version.
         onnxruntime: version.
+        openvino: version; empty where it is not installed.
         providers: execution providers that this build of ONNX Runtime has; whether one runs is another
             question, which `OnnxSession` answers per network.
     """
@@ -37,6 +39,7 @@ class Machine:
     numpy: str
     opencv: str
     onnxruntime: str
+    openvino: str
     providers: tuple[str, ...]
 
 
@@ -52,8 +55,17 @@ def machine() -> Machine:
         numpy=np.__version__,
         opencv=cv2.__version__,
         onnxruntime=onnxruntime.__version__,
+        openvino=_version_of("openvino"),
         providers=tuple(onnxruntime.get_available_providers()),
     )
+
+
+def _version_of(distribution: str) -> str:
+    """What is installed, without importing it; empty where nothing is."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, tuple[str, ...]]:

@@ -80,6 +80,7 @@ class OpenVinoSession:
             )
         axes = self._network.inputs[0].partial_shape
         self.input_shape: OnnxShape = tuple(axis.get_length() if axis.is_static else None for axis in axes)
+        self._dtype = self._network.inputs[0].element_type.to_dtype()
         self.precision = precision
         self._max_batch = 1 if self.input_shape[:1] == (1,) else max_batch
         self._idle: deque[InferRequest] = deque()  # its ends are safe to use from several threads
@@ -124,9 +125,9 @@ class OpenVinoSession:
             stated in (None, length)
             for stated, length in zip(self.input_shape[1:], batch.shape[1:], strict=True)
         )
-        if not is_fitting or batch.dtype != np.float32:
+        if not is_fitting or batch.dtype != self._dtype:
             raise ShapeError(
-                f"the network takes an input of shape {shape_told(self.input_shape)} float32, "
+                f"the network takes an input of shape {shape_told(self.input_shape)} {self._dtype}, "
                 f"got {batch.shape} {batch.dtype}"
             )
 
