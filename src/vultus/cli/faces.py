@@ -93,8 +93,8 @@ def embed(
     detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     threads: options.Threads = None,
-    as_json: options.Json = False,
     runtime: options.RuntimeName = "auto",
+    as_json: options.Json = False,
     as_csv: options.Csv = False,
 ) -> None:
     """Turn every face into a unit vector. Of several images, as many are at work as there are cores.
@@ -105,13 +105,13 @@ def embed(
     """
     one_format(as_json=as_json, as_csv=as_csv)
     run = Run(images, doing="Embedding")
-    rows: list[dict[str, Any]] = [
     recognizer = make_recognizer(
         detector=detector,
         embedder=embedder,
         threads=threads or (1 if len(run.paths) > 1 else None),  # the images share out the cores
         runtime=runtime_for(runtime, images=len(run.paths)),
     )
+    rows: list[dict[str, Any]] = [
         {"image": path, "face": i} | face_fields(face) | {"embedding": one.embeddings[i].tolist()}
         for path, one in run.outcomes(recognizer.stream(run.paths))
         for i, face in enumerate(one.faces)
