@@ -82,7 +82,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     (folder / "cases.json").write_text(json.dumps(cases()))
     done = subprocess.run(
-        [sys.executable, SCRIPT, folder], capture_output=True, text=True, timeout=500, check=False
+        [sys.executable, SCRIPT, folder], capture_output=True, text=True, timeout=1500, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from vultus.errors import InputError
+from vultus.training.data.mtcnn_batches import MtcnnSamples
+from vultus.training.data.mtcnn_crops import MtcnnCrops
 from vultus.training.samples import (
     Draw,
     PlannedBatches,
@@ -85,8 +88,6 @@ class Told:
 
 
 def test_a_loader_asks_for_whole_batches_and_goes_on_where_another_was() -> None:
-    # Loaders with processes of their own are tested in killed runs, each in a process of its own: a fork of
-    # this one, in which other tests have started threads, can wait for ever.
     batches = PlannedBatches(shuffled(10, 3, seed=0))
     batches.epoch = 5
     loader = make_loader(Told(), batches, workers=0)
@@ -96,3 +97,21 @@ def test_a_loader_asks_for_whole_batches_and_goes_on_where_another_was() -> None
     again.load_state_dict(loader.state_dict())
     seen += [batch.tolist() for batch in again]
     assert seen == [[list(draw) for draw in batch] for batch in batches]
+
+
+def test_workers_prepare_the_very_same_batches_and_are_no_forks() -> None:
+    crops = MtcnnCrops(
+        images=np.ones((10, 3, 12, 12), np.uint8),
+        kinds=np.zeros(10, np.int8),
+        offsets=np.ones((10, 4), np.float32),
+        landmarks=np.ones((10, 10), np.float32),
+        mirror_shifts=np.zeros(10, np.float32),
+    )
+    samples, batches = MtcnnSamples([crops], seed=0), PlannedBatches(shuffled(10, 4, seed=0))
+    loader = make_loader(samples, batches, workers=1)
+    assert loader.multiprocessing_context.get_start_method() == "spawn"  # a fork copies the locks of threads
+    ours = list(make_loader(samples, batches, workers=0))
+    assert len(ours) == 3
+    for made, expected in zip(loader, ours, strict=True):
+        assert torch.equal(made.images, expected.images)
+        assert torch.equal(made.targets.offsets, expected.targets.offsets)

@@ -1,11 +1,13 @@
 """A signal is remembered; one that comes later acts; one that torchrun only repeats does not."""
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from vultus.training.stopping import AGAIN_SECONDS, StopRequest
+from vultus.training.stopping import AGAIN_SECONDS, StopRequest, interrupts_held
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -45,3 +47,13 @@ def test_in_another_thread_there_is_nothing_to_remember() -> None:
     thread.start()
     thread.join()
     assert found == [False]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there are no signal masks here")
+def test_a_held_interrupt_comes_afterwards_and_never_to_a_process_that_was_started_meanwhile() -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('lives')"
+    with pytest.raises(KeyboardInterrupt), interrupts_held():  # noqa: PT012  raised where the block ends
+        signal.raise_signal(signal.SIGINT)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout == "lives\n"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

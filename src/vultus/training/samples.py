@@ -32,7 +32,7 @@ class Draw(NamedTuple):
 
 
 class Samples(Protocol):
-    """What a run learns from."""
+    """What a run learns from. It can be pickled: processes that prepare samples get a copy."""
 
     def __len__(self) -> int:
         """How many samples there are."""
@@ -124,7 +124,11 @@ class Drawn:
 
 
 def make_loader(samples: Samples, batches: PlannedBatches, *, workers: int) -> StatefulDataLoader[Any]:
-    """The loader of one process. Its state tells where it is, to a loader with as many workers."""
+    """The loader of one process. Its state tells where it is, to a loader with as many workers.
+
+    Workers are started afresh: a fork would copy the locks that threads of ONNX Runtime or OpenCV hold, and
+    could wait for them for ever.
+    """
     with warnings.catch_warnings():
         # torchdata 0.11 calls something that torch 2.13 no longer wants to be called
         warnings.filterwarnings("ignore", "'set_vital' is deprecated", UserWarning)
@@ -132,6 +136,7 @@ def make_loader(samples: Samples, batches: PlannedBatches, *, workers: int) -> S
             Drawn(samples),
             batch_sampler=batches,
             num_workers=workers,
+            multiprocessing_context="spawn" if workers else None,
             collate_fn=_unchanged,
             persistent_workers=workers > 0,
             worker_init_fn=_begin_worker,

@@ -3,11 +3,29 @@
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGAIN_SECONDS = 3.0  # torchrun passes on a Ctrl-C that the terminal has sent already: that is no second wish
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Within: a Ctrl-C waits until the end. Processes that are started within never hear of one.
+
+    They would otherwise die of it while they still import, which takes seconds. Windows has no such mask.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class StopRequest:

@@ -35,7 +35,7 @@ from vultus.training.run import Run
 from vultus.training.samples import Plan, PlannedBatches, Samples, make_loader, shuffled
 from vultus.training.schedules import lr_factor
 from vultus.training.settings import TrainSettings
-from vultus.training.stopping import StopRequest
+from vultus.training.stopping import StopRequest, interrupts_held
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -176,7 +176,8 @@ class Trainer:
         self.batches.epoch = position.epoch
         count = len(self.batches)
         self.journal.start_epoch(position.epoch, batches=count, done=position.batches)
-        batches = iter(self.loader) if position.batches < count else iter(())
+        with interrupts_held():  # this starts the workers
+            batches = iter(self.loader) if position.batches < count else iter(())
         while position.batches < count:
             window = list(islice(batches, settings.accumulate))
             lr = settings.lr * self._lr_factor(position.step)

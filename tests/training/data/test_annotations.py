@@ -1,5 +1,6 @@
 """What is known about an image is checked once, and cannot be changed behind anybody's back."""
 
+import pickle
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -124,3 +125,13 @@ def test_the_folder_of_images_holds_them_all(names: list[str], folder: str) -> N
 def test_no_images_lie_in_no_folder() -> None:
     with pytest.raises(InputError, match="no image with a face to learn from"):
         folder_of([])
+
+
+def test_an_annotated_image_goes_to_another_process_and_stays_as_it_was() -> None:
+    image = annotated()
+    copy = pickle.loads(pickle.dumps(image))
+    assert copy.path == image.path
+    for name in ("boxes", "landmarks", "is_ignored"):
+        np.testing.assert_array_equal(getattr(copy, name), getattr(image, name))
+        assert not getattr(copy, name).flags.writeable
+    assert copy.attributes["blur"].tolist() == [0, -1]

@@ -1,5 +1,6 @@
 """Batches of faces: shapes, labels, rows, and pictures that depend on nothing but the seed and the draw."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,12 @@ def test_normalised_images_are_floats_about_zero(faces: Selection) -> None:
     assert floats.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(floats, (images.double() - 127.5).div(127.5).float())
     torch.testing.assert_close(normalised(images, std=128.0), (images.double() - 127.5).div(128).float())
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_samples_go_to_another_process(faces: Selection, tmp_path: Path, *, is_cached: bool) -> None:
+    few = select(faces, np.arange(4))
+    samples = FaceSamples(cached(few, tmp_path) if is_cached else few, seed=0)
+    copy = pickle.loads(pickle.dumps(samples))
+    draws = [Draw(0, 0, 1), Draw(0, 0, 3)]
+    assert torch.equal(copy.batch(draws).images, samples.batch(draws).images)

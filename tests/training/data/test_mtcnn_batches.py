@@ -1,5 +1,8 @@
 """Batches of MTCNN's crops: a function of the draws, in the right proportions, mirrored as a whole."""
 
+import pickle
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +18,7 @@ from vultus.training.data.mtcnn_batches import (
     network_input,
     uniforms,
 )
-from vultus.training.data.mtcnn_crops import MtcnnCrops
+from vultus.training.data.mtcnn_crops import MtcnnCrops, read_crops, write_crops
 from vultus.training.losses.mtcnn_multitask import CropKind
 from vultus.training.samples import Draw
 
@@ -141,3 +144,14 @@ def test_chances_are_uniform_and_independent() -> None:
     np.testing.assert_allclose(some.mean(axis=0), 0.5, atol=0.02)
     np.testing.assert_allclose(np.corrcoef(some.T), np.eye(3), atol=0.05)
     assert len(np.unique(some)) == some.size
+
+
+def test_pixels_in_a_file_are_mapped_by_another_process_and_not_sent_to_it(tmp_path: Path) -> None:
+    write_crops(tmp_path / "crops", [crops(200)], size_px=24)
+    samples = MtcnnSamples([read_crops(tmp_path / "crops"), crops(3, 1)], seed=3)
+    sent = pickle.dumps(samples)
+    assert len(sent) < (tmp_path / "crops" / "images.npy").stat().st_size / 4
+    copy = pickle.loads(sent)
+    asked = draws([0, 199, 57, 202])
+    assert torch.equal(copy.batch(asked).images, samples.batch(asked).images)
+    assert torch.equal(copy.batch(asked).targets.landmarks, samples.batch(asked).targets.landmarks)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import shutil
 import signal
 from collections.abc import Sequence
@@ -347,3 +348,9 @@ def test_a_run_is_judged_on_widerface_by_the_detector_that_ships(shared: Path, t
     assert set(figures) == {"easy", "medium", "hard", "mean_ap"}
     assert all(0 <= value <= 1 for value in figures.values())
     assert (tmp_path / "run" / "validation.csv").exists()
+
+
+def test_samples_go_to_another_process(images: Sequence[AnnotatedImage]) -> None:
+    samples = YOLOv5FaceSamples(images, SMALL, CONFIG)
+    copy = pickle.loads(pickle.dumps(samples))
+    assert torch.equal(copy.batch(draws(4))[0], samples.batch(draws(4))[0])

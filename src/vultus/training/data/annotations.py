@@ -61,6 +61,11 @@ class AnnotatedImage:
         )
         object.__setattr__(self, "attributes", MappingProxyType(attributes))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: made anew there, since a read-only mapping cannot be pickled."""
+        fields = (self.path, self.boxes, self.landmarks, self.is_ignored, dict(self.attributes))
+        return AnnotatedImage, fields
+
     def __len__(self) -> int:
         return len(self.boxes)
 

@@ -5,7 +5,7 @@ numbers takes the place of one random generator for each of a thousand crops.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +54,18 @@ class MtcnnSamples:
         self._mirror_shifts = np.concatenate([each.mirror_shifts for each in sets])
         self._seed = seed
         self._colour_jitter = colour_jitter
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: pixels that lie in a file are not sent, but mapped there as well."""
+        images = [each.filename if isinstance(each, np.memmap) else each for each in self._images]
+        return self.__dict__ | {"_images": images}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        images = [
+            each if isinstance(each, np.ndarray) else np.load(each, mmap_mode="r")
+            for each in state["_images"]
+        ]
+        self.__dict__ |= state | {"_images": images}
 
     def __len__(self) -> int:
         return len(self.kinds)
