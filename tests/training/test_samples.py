@@ -77,6 +77,21 @@ def test_a_batch_shares_its_chance() -> None:
     assert chance_of_batch(0, Draw(1, 3, 0)).random() != chances[0]
 
 
+def test_an_epoch_is_planned_once_however_often_it_is_asked_for() -> None:
+    planned: list[int] = []
+
+    def plan(epoch: int) -> list[list[int]]:
+        planned.append(epoch)
+        return [[epoch]]
+
+    batches = PlannedBatches(plan)
+    for epoch in range(2):
+        batches.epoch = epoch
+        assert len(batches) == 1
+        assert list(batches) == [[Draw(epoch, 0, epoch)]]
+    assert planned == [0, 1]
+
+
 class Told:
     """Samples that are their own draws."""
 

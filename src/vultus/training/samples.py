@@ -8,6 +8,7 @@ which batch comes next, also while worker processes are some batches ahead.
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -87,7 +88,7 @@ class PlannedBatches:
     def __init__(self, plan: Plan, *, rank: int = 0, rank_count: int = 1) -> None:
         self.epoch = 0
         self.skipped = 0
-        self._plan = plan
+        self._plan = lru_cache(maxsize=1)(plan)  # asked for its length and for its batches
         self._rank = rank
         self._rank_count = rank_count
 
