@@ -8,6 +8,7 @@ import typer
 from vultus.cli import options
 from vultus.cli.images import Run, stderr
 from vultus.cli.output import (
+    evidence_fields,
     face_fields,
     one_format,
     print_csv,
@@ -16,7 +17,7 @@ from vultus.cli.output import (
 )
 from vultus.cli.parts import make_detector, make_recognizer, runtime_for
 from vultus.defaults import DEFAULT_DETECTOR
-from vultus.types import FaceChoice
+from vultus.types import Answer, FaceChoice
 
 
 def align(
@@ -166,7 +167,8 @@ def verify(
 ) -> None:
     """Say whether two photos show the same person.
 
-    Exits with 0 for the same person and with 10 for different people.
+    Exits with 0 for the same person, with 10 for different people, and with 11 where the similarity is not
+    enough evidence for either.
 
     Example: vultus verify passport.jpg camera.jpg
 
@@ -180,15 +182,27 @@ def verify(
                 "is_same": result.is_same,
                 "similarity": round(result.similarity, 4),
                 "min_similarity": result.min_similarity,
+                "answer": str(result.answer),
+                **evidence_fields(result),
                 "faces": [face_fields(face) for face in result.faces],
             }
         )
     else:
-        verdict = "same person" if result.is_same else "different people"
         relation = ">=" if result.is_same else "<"
-        typer.echo(f"{verdict}: similarity {result.similarity:.3f} {relation} {result.min_similarity:.3f}")
-    raise typer.Exit(0 if result.is_same else DIFFERENT_PEOPLE)
+        rate = "" if result.fmr is None else f"; strangers come as close in {result.fmr:.1e} of all cases"
+        typer.echo(
+            f"{_VERDICTS[result.answer]}: similarity {result.similarity:.3f} {relation} "
+            f"{result.min_similarity:.3f}{rate}"
+        )
+    raise typer.Exit(_EXIT_CODES[result.answer])
 
 
-DIFFERENT_PEOPLE = 10
-"""`vultus verify` exits with this when the photos show different people, so that scripts can ask."""
+DIFFERENT_PEOPLE, NOT_ENOUGH_EVIDENCE = 10, 11
+"""`vultus verify` exits with these, so that scripts can ask."""
+
+_VERDICTS = {
+    Answer.KNOWN: "same person",
+    Answer.UNCERTAIN: "not enough evidence",
+    Answer.UNKNOWN: "different people",
+}
+_EXIT_CODES = {Answer.KNOWN: 0, Answer.UNCERTAIN: NOT_ENOUGH_EVIDENCE, Answer.UNKNOWN: DIFFERENT_PEOPLE}

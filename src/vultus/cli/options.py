@@ -91,7 +91,7 @@ MinSimilarity = Annotated[
         "--min-similarity",
         min=-1,
         max=1,
-        help="Cosine from which two faces are the same person; the default is recorded with the weights.",
+        help="Cosine from which two faces are the same person; the default holds for a stated error rate.",
     ),
 ]
 Faces = Annotated[FaceChoice, typer.Option("--faces", help="Which face is meant when a photo shows several.")]

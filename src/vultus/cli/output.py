@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vultus.errors import InputError
-from vultus.types import Detections, Match
+from vultus.types import Detections, Match, Verification
 
 Row = Mapping[str, Any]
 
@@ -76,11 +76,20 @@ def match_fields(match: Match) -> dict[str, Any]:
         "name": match.name,
         "similarity": round(match.best.similarity, 4) if match.best else None,
         "min_similarity": round(match.min_similarity, 4),
+        **evidence_fields(match),
         "candidates": [
             {"id": one.id, "name": one.name, "similarity": round(one.similarity, 4)}
             for one in match.candidates
         ],
     }
+
+
+def evidence_fields(decided: Match | Verification) -> dict[str, float | None]:
+    """What was measured of a decision, as JSON values; null where nothing was."""
+    fields = {"doubtful_from": decided.doubtful_from, "fmr": decided.fmr}
+    if isinstance(decided, Match):
+        fields["fpir"] = decided.fpir
+    return {name: None if value is None else float(f"{value:.4g}") for name, value in fields.items()}
 
 
 def _cell(value: Any) -> Text:

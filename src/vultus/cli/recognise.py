@@ -147,7 +147,9 @@ def identify(
 ) -> None:
     """Say who is in images.
 
-    The answers "no face", "unknown" and a name are three different things.
+    The answers "no face", "unknown", "not enough evidence" and a name are different things. The threshold
+    follows the size of the gallery, so that one stranger in a hundred is named (`vultus calibrate`). FMR is
+    how often two strangers come as close as this.
 
     Example: vultus identify party.jpg --draw named.png
 
@@ -182,7 +184,17 @@ def identify(
             {path: path for path, _ in results} if as_csv else short_names([path for path, _ in results])
         )
         rows = [row for path, result in results for row in _rows(shown_as[path], result)]
-        names = ["image", "face", "answer", "name", "similarity", "min_similarity", "box", "candidates"]
+        names = [
+            "image",
+            "face",
+            "answer",
+            "name",
+            "similarity",
+            "min_similarity",
+            "fmr",
+            "box",
+            "candidates",
+        ]
         if as_csv:
             print_csv(rows, columns=names[:-1])
         else:
@@ -210,6 +222,7 @@ def _rows(path: str, result: Recognition) -> list[dict[str, Any]]:
             "name": match.name,
             "similarity": match.best.similarity if match.best else None,
             "min_similarity": match.min_similarity,
+            "fmr": None if match.fmr is None else f"{match.fmr:.1e}",
             "box": " ".join(str(round(float(value))) for value in face.boxes[0]),
             "candidates": ", ".join(f"{one.name} {one.similarity:.3f}" for one in match.candidates),
         }

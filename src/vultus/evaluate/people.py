@@ -3,6 +3,7 @@
 Images without a face form no pair here: scored as a non-match they would flatter the false match rate.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,19 @@ class PeopleImages:
     people: tuple[str, ...]
     paths: tuple[Path, ...]
     identity_index: tuple[int, ...]
+
+    def without(self, images: Collection[str]) -> "PeopleImages":
+        """The same without some images, each named PERSON/FILE.
+
+        Raises:
+            InputError: there is no such image.
+        """
+        names = [f"{path.parent.name}/{path.name}" for path in self.paths]
+        if missing := sorted(set(images) - set(names)):
+            raise InputError(f"there is no image {missing[0]}: images are named PERSON/FILE, as {names[0]}")
+        kept = [i for i, name in enumerate(names) if name not in images]
+        paths, owners = [self.paths[i] for i in kept], [self.identity_index[i] for i in kept]
+        return PeopleImages(self.people, tuple(paths), tuple(owners))
 
 
 def find_people(folder: Path) -> PeopleImages:

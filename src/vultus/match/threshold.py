@@ -25,7 +25,7 @@ ISO/IEC 19795-1:2021, Biometric performance testing.
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import expm1, log1p
 from typing import Final
 
@@ -34,6 +34,7 @@ from vultus.match.false_matches import needed_impostors
 from vultus.types import Calibration, ThresholdRates
 
 MAX_MISSED: Final = 0.01
+MAX_NAMED: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,7 @@ class Threshold:
             there is no such zone.
         calibration: which tells the rates; None where the threshold is a mere number.
         comparisons: how many templates a probe is compared with: 1 in verification.
-        is_enough: whether the calibration shows the wanted rate for so many comparisons. Where it does not,
-            this is the strictest threshold that it can speak of, and `fpir` says what that comes to.
+        is_enough: whether the calibration shows the wanted rate for so many comparisons.
     """
 
     min_similarity: float
@@ -114,8 +114,9 @@ def identification_threshold(
         calibration: which tells the rates.
         comparisons: how many templates the gallery has.
         fpir: the share of strangers that may be named. A rate that the calibration cannot show is refused.
-            By default the calibration's, and where so many comparisons are too many for it, the strictest
-            threshold it can speak of, with `is_enough` False.
+            By default the calibration's. Where so many comparisons are too many for it, `is_enough` is
+            False, and this is the strictest threshold it can speak of, whose `fpir` says what that comes to;
+            beyond one stranger in ten nobody is named, and whoever comes close is "not enough evidence".
 
     Raises:
         InputError: the asked `fpir` cannot be shown; the message says how many impostor pairs it takes.
@@ -125,7 +126,10 @@ def identification_threshold(
     wanted = min(wanted, calibration.fmr)
     if fpir is not None:
         check_shows(calibration, fmr=wanted)
-    return _threshold(calibration, wanted, comparisons=count)
+    found = _threshold(calibration, wanted, comparisons=count)
+    if found.is_enough or expected_fpir(least_fmr(calibration), gallery_size=count) <= MAX_NAMED:
+        return found
+    return replace(found, min_similarity=1.0, doubtful_from=found.doubtful_from or found.min_similarity)
 
 
 def least_fmr(calibration: Calibration) -> float:

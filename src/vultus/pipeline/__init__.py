@@ -3,14 +3,18 @@
 from vultus.pipeline.enrolment import Enrolment, EnrolmentPolicy, choose_face
 from vultus.pipeline.recognise import FaceEmbeddings, embed_faces, recognise, recognise_batch
 from vultus.pipeline.recognizer import FaceRecognizer
+from vultus.pipeline.thresholds import calibration_for, threshold_for_gallery, threshold_for_pair
 
 __all__ = [
     "Enrolment",
     "EnrolmentPolicy",
     "FaceEmbeddings",
     "FaceRecognizer",
+    "calibration_for",
     "choose_face",
     "embed_faces",
     "recognise",
     "recognise_batch",
+    "threshold_for_gallery",
+    "threshold_for_pair",
 ]

@@ -1,13 +1,15 @@
 """Photo in, names out: detect, align, embed, search, decide. Start reading here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vultus.errors import GalleryError, InputError
+from vultus.errors import GalleryError
 from vultus.interfaces import Detector, Embedder, Gallery
-from vultus.types import Detections, Embeddings, Image, Match, Recognition
+from vultus.match import Threshold
+from vultus.pipeline.thresholds import threshold_for_gallery
+from vultus.types import Candidate, Detections, Embeddings, Image, Match, Recognition
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +72,18 @@ def recognise(
         detector: finds the faces.
         embedder: turns each face into a unit vector.
         gallery: the enrolled people; its embeddings must be of the embedder's contract.
-        min_similarity: cosine from which a face counts as known; by default the one recorded for the
-            embedder's weights.
+        min_similarity: cosine from which a face counts as known; by default one that holds for a gallery of
+            this size (see `thresholds.py`).
         top_k: how many candidates each match lists.
 
     Returns:
-        The faces with one match each: no face, an unknown and a known person are three different answers,
-        and each match carries the similarity and the threshold. A face whose landmarks cannot be aligned
-        is unknown, without candidates.
+        The faces with one match each: no face, an unknown, a doubtful and a known person are different
+        answers, and each match carries the similarity, the threshold and, where they were measured, the
+        error rates of both. A face whose landmarks cannot be aligned is unknown, without candidates.
 
     Raises:
         ShapeError: not an (H, W, 3) uint8 array.
-        InputError: no threshold was given and none is recorded.
+        InputError: no threshold was given and none is known.
         GalleryError: the gallery holds embeddings of another contract, or is damaged.
     """
     return recognise_batch(
@@ -104,18 +106,28 @@ def recognise_batch(
     top_k: int = 5,
 ) -> list[Recognition]:
     """`recognise` for several images, of any sizes, in one batch: equal answers, sooner."""
-    threshold = threshold_of(embedder, min_similarity)
     check_contract(embedder, gallery)
+    threshold = threshold_for_gallery(embedder, gallery, min_similarity=min_similarity)
     found = detector.detect_batch(images)
     embedded = embed_faces(images, found, embedder=embedder)
-    if not any(one.usable.any() for one in embedded):
-        return [Recognition(one.faces, (Match((), threshold),) * len(one.faces)) for one in embedded]
-    probes = np.concatenate([one.embeddings[one.usable] for one in embedded])
-    candidates = iter(gallery.search(probes, top_k=top_k))
+    candidates: Iterator[tuple[Candidate, ...]] = iter(())
+    if any(one.usable.any() for one in embedded):
+        probes = np.concatenate([one.embeddings[one.usable] for one in embedded])
+        candidates = iter(gallery.search(probes, top_k=top_k))
     return [
-        Recognition(one.faces, tuple(Match(next(candidates) if ok else (), threshold) for ok in one.usable))
+        Recognition(one.faces, tuple(_match(next(candidates) if ok else (), threshold) for ok in one.usable))
         for one in embedded
     ]
+
+
+def _match(candidates: tuple[Candidate, ...], threshold: Threshold) -> Match:
+    return Match(
+        candidates,
+        threshold.min_similarity,
+        doubtful_from=threshold.doubtful_from,
+        fmr=threshold.fmr_at(candidates[0].similarity) if candidates else None,
+        fpir=threshold.fpir,
+    )
 
 
 def check_contract(embedder: Embedder, gallery: Gallery) -> None:
@@ -129,20 +141,3 @@ def check_contract(embedder: Embedder, gallery: Gallery) -> None:
             f"the gallery holds embeddings of contract {gallery.contract}, this embedder makes those of "
             f"{embedder.contract}: they cannot be compared. Use the embedder that the gallery was made with"
         )
-
-
-def threshold_of(embedder: Embedder, min_similarity: float | None) -> float:
-    """The given threshold, or the one recorded for the embedder's weights.
-
-    Raises:
-        InputError: neither exists, or the given one is no cosine.
-    """
-    threshold = embedder.min_similarity if min_similarity is None else min_similarity
-    if threshold is None:
-        raise InputError(
-            "no threshold is recorded for these weights: pass min_similarity (a cosine, larger is stricter), "
-            "measured with `vultus evaluate pairs` on your own data"
-        )
-    if not -1.0 <= threshold <= 1.0:
-        raise InputError(f"min_similarity is a cosine between -1 and 1, got {threshold}")
-    return threshold

@@ -13,6 +13,7 @@ from vultus.errors import InputError
 from vultus.gallery import SqliteGallery
 from vultus.image import ImageSource, load_image
 from vultus.interfaces import Detector, Embedder, Gallery
+from vultus.match import Threshold
 from vultus.pipeline.enrolment import (
     Enrolment,
     EnrolmentPolicy,
@@ -26,9 +27,9 @@ from vultus.pipeline.recognise import (
     check_contract,
     embed_faces,
     recognise_batch,
-    threshold_of,
 )
 from vultus.pipeline.stream import DEFAULT_BATCH, Outcome, embedded, stream, stream_async
+from vultus.pipeline.thresholds import threshold_for_pair
 from vultus.runtime import Runtime, RuntimeChoice, choose_runtime
 from vultus.types import Detections, FaceChoice, Image, Recognition, Verification
 
@@ -49,7 +50,9 @@ class FaceRecognizer:
         gallery: a gallery, or the file of one, created if missing; None for detecting and verifying only.
         detector: finds faces; by default MTCNN with the public weights that come with the package.
         embedder: by default the package's own default, which needs no download.
-        min_similarity: the threshold; by default the one recorded for the embedder's weights.
+        min_similarity: one threshold for everything. By default each decision has its own, taken from the
+            gallery's calibration, or from the one that comes with the embedder's weights: for one face
+            against one, and for one against a gallery of the size it then has.
 
         runtime: which library runs the default parts (`vultus.runtime.choose_runtime`): by default OpenVINO
             where it is installed, else ONNX Runtime.
@@ -60,7 +63,7 @@ class FaceRecognizer:
     Raises:
         GalleryError: the gallery was made with another embedder, or cannot be opened.
         WeightsError: the weights of a default part are missing or damaged.
-        InputError: no threshold was given and none is recorded.
+        InputError: no threshold was given and none is known.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class FaceRecognizer:
         self.runtime: RuntimeChoice = choose_runtime(runtime)
         self.detector = detector or load_detector(runtime=self.runtime.runtime)
         self.embedder = embedder or load_embedder(runtime=self.runtime.runtime)
-        self.min_similarity = threshold_of(self.embedder, min_similarity)
+        self._min_similarity = min_similarity
         self._gallery: Gallery | None
         if gallery is None or isinstance(gallery, Gallery):
             self._gallery = gallery
@@ -83,6 +86,7 @@ class FaceRecognizer:
             self._gallery = SqliteGallery(fspath(gallery), contract=self.embedder.contract)
         if self._gallery is not None:
             check_contract(self.embedder, self._gallery)
+        _ = self.min_similarity  # an impossible one is refused now
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +100,11 @@ class FaceRecognizer:
         """Close the gallery, if there is one; closing twice is no mistake."""
         if self._gallery is not None:
             self._gallery.close()
+
+    @property
+    def min_similarity(self) -> float:
+        """The threshold for comparing two faces; `identify` takes a stricter one as the gallery grows."""
+        return self._pair_threshold().min_similarity
 
     @property
     def gallery(self) -> Gallery:
@@ -187,7 +196,14 @@ class FaceRecognizer:
                     f"the face in {name} cannot be aligned: its landmarks are not those of a face"
                 )
         similarity = float(np.dot(embedded[0].embeddings[0], embedded[1].embeddings[0]))
-        return Verification(similarity, self.min_similarity, (chosen[0], chosen[1]))
+        threshold = self._pair_threshold()
+        return Verification(
+            similarity,
+            threshold.min_similarity,
+            (chosen[0], chosen[1]),
+            doubtful_from=threshold.doubtful_from,
+            fmr=threshold.fmr_at(similarity),
+        )
 
     def enrol(
         self,
@@ -240,9 +256,12 @@ class FaceRecognizer:
             detector=self.detector,
             embedder=self.embedder,
             gallery=self.gallery,
-            min_similarity=self.min_similarity,
+            min_similarity=self._min_similarity,
             top_k=top_k,
         )
+
+    def _pair_threshold(self) -> Threshold:
+        return threshold_for_pair(self.embedder, gallery=self._gallery, min_similarity=self._min_similarity)
 
 
 def _as_list(images: ImageSource | Sequence[ImageSource]) -> list[ImageSource]:
