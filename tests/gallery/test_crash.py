@@ -22,7 +22,7 @@ WRITER = Path(__file__).with_name("killed_writer.py")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 def test_thirty_killed_writers_lose_nobody_and_leave_no_half_person(path: Path) -> None:
     run = subprocess.run(
-        [sys.executable, str(WRITER), str(path), "30"],
+        [sys.executable, str(WRITER), "client", str(path), "30"],
         capture_output=True,
         text=True,
         check=False,
