@@ -1,0 +1,125 @@
+"""`/v1/gallery`: everybody at once, out and in, and what similarities mean here."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import numpy as np
+from fastapi import Depends, Query
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse
+
+from vultus.access.keys import Scope
+from vultus.errors import GalleryError, InputError
+from vultus.gallery import OnConflict
+from vultus.match import calibrate as calibrated
+from vultus.server.answers import CalibrationOut, ImportedOut, StatsOut
+from vultus.server.body import read_as
+from vultus.server.guard import GuardedRoute, service_of
+from vultus.server.requests import CalibrateIn
+from vultus.server.service import Service
+
+InService = Annotated[Service, Depends(service_of)]
+ZIP = "application/zip"
+
+
+def stats(service: InService) -> StatsOut:
+    """How much the gallery holds."""
+    return StatsOut(**asdict(service.gallery.stats()), min_similarity=service.recognizer.min_similarity)
+
+
+def export_people(service: InService) -> FileResponse:
+    """Everybody as they are at this moment, in one ZIP file with checksums."""
+    with ExitStack() as stack:
+        path = Path(stack.enter_context(TemporaryDirectory(prefix="vultus-"))) / "people.zip"
+        service.gallery.export(path)
+        clean_up = BackgroundTask(stack.pop_all().close)
+    return FileResponse(path, media_type=ZIP, filename=path.name, background=clean_up)
+
+
+async def import_people(
+    request: Request,
+    service: InService,
+    on_conflict: Annotated[
+        OnConflict, Query(description="Somebody who is there already: refuse all, keep, or replace them.")
+    ] = "error",
+) -> ImportedOut:
+    """Add everybody of an exported file: all of them, or nobody."""
+    with TemporaryDirectory(prefix="vultus-") as folder:
+        path = Path(folder) / "upload.zip"
+        with path.open("wb") as file:
+            async for piece in request.stream():
+                await run_in_threadpool(file.write, piece)
+        try:
+            done = await run_in_threadpool(service.gallery.import_from, path, on_conflict=on_conflict)
+        except GalleryError as error:
+            raise GalleryError(str(error).replace(str(path), path.name)) from error
+    return ImportedOut(**asdict(done))
+
+
+def calibrate(
+    body: Annotated[CalibrateIn, Depends(read_as(CalibrateIn))], service: InService
+) -> CalibrationOut:
+    """Measure what similarities mean, over all pairs of the enrolled faces; from then on it decides."""
+    people = service.gallery.people()
+    faces = [(i, one) for i, person in enumerate(people) for one in service.gallery.templates(person.id)]
+    if not faces:
+        raise InputError("nobody is enrolled: there is nothing to calibrate with")
+    made = calibrated(
+        np.stack([one.embedding for _, one in faces]),
+        [i for i, _ in faces],
+        contract=service.gallery.contract,
+        fmr=body.fmr,
+        fpir=body.fpir,
+        about={"data": "the enrolled faces"},
+    )
+    service.gallery.set_calibration(made)
+    return CalibrationOut(
+        contract=made.contract,
+        fmr=made.fmr,
+        fpir=made.fpir,
+        min_similarity=service.recognizer.min_similarity,
+        n_genuine=made.rates[0].n_genuine,
+        n_impostors=made.rates[0].n_impostors,
+    )
+
+
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_UPLOAD = {"requestBody": {"required": True, "content": {ZIP: _FILE}}}
+
+ROUTES = [
+    GuardedRoute("/v1/gallery/stats", stats, method="GET", needs=Scope.READ, tags=["gallery"]),
+    GuardedRoute(
+        "/v1/gallery/export",
+        export_people,
+        method="GET",
+        needs=Scope.ADMIN,
+        is_write=True,  # all faces leave the house: that stands in the audit log
+        tags=["gallery"],
+        response_class=FileResponse,
+        responses={200: {"description": "The file.", "content": {ZIP: _FILE}}},
+    ),
+    GuardedRoute(
+        "/v1/gallery/import",
+        import_people,
+        method="POST",
+        needs=Scope.ADMIN,
+        is_write=True,
+        reads_stream=True,
+        document=_UPLOAD,
+        tags=["gallery"],
+    ),
+    GuardedRoute(
+        "/v1/gallery/calibrate",
+        calibrate,
+        method="POST",
+        needs=Scope.ADMIN,
+        body=CalibrateIn,
+        is_write=True,
+        tags=["gallery"],
+    ),
+]
