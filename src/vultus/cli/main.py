@@ -18,9 +18,11 @@ from vultus.cli import (
     export,
     faces,
     gallery,
+    keys,
     models,
     people,
     recognise,
+    serve,
     train,
     ui,
     weights,
@@ -70,6 +72,8 @@ app.add_typer(gallery.app, name="gallery", rich_help_panel=PEOPLE)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel=SYSTEM)
 app.add_typer(data.app, name="data", rich_help_panel=SYSTEM)
 app.add_typer(weights.app, name="weights", rich_help_panel=SYSTEM)
+app.command(rich_help_panel=SYSTEM)(serve.serve)
+app.add_typer(keys.app, name="keys", rich_help_panel=SYSTEM)
 app.command(rich_help_panel=SYSTEM)(ui.ui)
 app.command(rich_help_panel=SYSTEM)(train.train)
 app.add_typer(export.app, name="export", rich_help_panel=SYSTEM)
