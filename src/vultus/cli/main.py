@@ -9,6 +9,7 @@ from rich.text import Text
 
 from vultus import __version__
 from vultus.cli import (
+    benchmark,
     calibrate,
     data,
     demo,
@@ -21,6 +22,7 @@ from vultus.cli import (
     keys,
     models,
     people,
+    quantize,
     recognise,
     serve,
     train,
@@ -77,8 +79,10 @@ app.add_typer(keys.app, name="keys", rich_help_panel=SYSTEM)
 app.command(rich_help_panel=SYSTEM)(ui.ui)
 app.command(rich_help_panel=SYSTEM)(train.train)
 app.add_typer(export.app, name="export", rich_help_panel=SYSTEM)
+app.command(rich_help_panel=SYSTEM)(quantize.quantize)
 app.command(rich_help_panel=SYSTEM)(models.models)
 app.command(rich_help_panel=SYSTEM)(doctor.doctor)
+app.add_typer(benchmark.app, name="benchmark", rich_help_panel=SYSTEM)
 app.command(rich_help_panel=SYSTEM)(demo.demo)
 
 

@@ -29,3 +29,23 @@ def store_half(model: onnx.ModelProto) -> None:
     nodes = list(graph.node)
     del graph.node[:]
     graph.node.extend([*casts, *nodes])
+
+
+def widen_stored(model: onnx.ModelProto) -> None:
+    """Undo `store_half`: the weights are float32 again, rounded, and no Cast is left."""
+    graph = model.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Cast" and node.input[0] in stored and _type_of(node) == TensorProto.FLOAT:
+            tensor = stored[node.input[0]]
+            wide = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(wide, node.output[0]))
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _type_of(cast: onnx.NodeProto) -> int:
+    return next(int(each.i) for each in cast.attribute if each.name == "to")
