@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vultus.weights.environment import is_offline, mirrored, weights_folder
+from vultus.weights.environment import data_folder, is_offline, mirrored, weights_folder
 
 
 def test_the_folder_lies_in_the_cache_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +50,11 @@ def test_a_mirror_is_asked_for_the_file_name(monkeypatch: pytest.MonkeyPatch) ->
     assert mirrored("https://publisher.example.org/net.onnx", file_name="net.onnx").startswith(
         "https://publisher"
     )
+
+
+def test_what_the_user_makes_follows_the_same_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VULTUS_HOME", "~/faces")
+    assert data_folder() == Path.home() / "faces"
+    monkeypatch.delenv("VULTUS_HOME")
+    assert data_folder().is_absolute()
+    assert data_folder() != weights_folder().parent  # what can be fetched again lies in the cache

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from platformdirs import user_data_path
-
 from vultus.defaults import DEFAULT_DETECTOR
+from vultus.weights.environment import data_folder
 
 if TYPE_CHECKING:
     from vultus.detect import ExplainingDetector
@@ -22,7 +20,7 @@ def gallery_path(given: Path | None) -> Path:
     """The gallery's file: the given one, or people.db in the user's data folder."""
     if given is not None:
         return given
-    folder = Path(os.environ.get("VULTUS_HOME") or user_data_path("vultus", appauthor=False))
+    folder = data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return folder / "people.db"
 

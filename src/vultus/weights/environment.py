@@ -1,7 +1,7 @@
-"""What the environment decides about weights.
+"""What the environment decides about weights, and about where the user's files lie.
 
 VULTUS_HOME     replaces the user's folders; weights lie in its sub-folder `weights`, what runtimes
-                compile of them in `compiled`
+                compile of them in `compiled`, and the gallery of the command line beside them
 VULTUS_OFFLINE  anything but 0, no, false or nothing: the network is never touched
 VULTUS_MIRROR   downloads come from <mirror>/<file name> instead of the publishers
 """
@@ -9,7 +9,7 @@ VULTUS_MIRROR   downloads come from <mirror>/<file name> instead of the publishe
 import os
 from pathlib import Path
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 
 
 def weights_folder() -> Path:
@@ -22,10 +22,18 @@ def compiled_folder() -> Path:
     return _cache_folder() / "compiled"
 
 
+def data_folder() -> Path:
+    """Where what the user makes is kept, such as the default gallery; it need not exist yet."""
+    return (_home() or user_data_path("vultus", appauthor=False)).absolute()
+
+
 def _cache_folder() -> Path:
+    return (_home() or user_cache_path("vultus", appauthor=False)).absolute()
+
+
+def _home() -> Path | None:
     home = os.environ.get("VULTUS_HOME")
-    base = Path(home).expanduser() if home else user_cache_path("vultus", appauthor=False)
-    return base.absolute()
+    return Path(home).expanduser() if home else None
 
 
 def is_offline() -> bool:
