@@ -2,10 +2,11 @@
 
 import inspect
 
+import pytest
 import typer
 
 from vultus.cli import app
-from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_EMBEDDER
+from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, MAX_TURN, MIN_FACE_PX, MIN_SHARPNESS
 from vultus.detect import DEFAULT_WEIGHTS, DETECTORS, load_detector
 from vultus.embed import embedder_names, load_embedder
 
@@ -46,3 +47,19 @@ def test_every_command_takes_the_default_detector() -> None:
     assert len(defaults) > 10
     others = {command for command, default in defaults.items() if default != DEFAULT_DETECTOR}
     assert others == {"evaluate ijb"}  # where the set says where the faces are
+
+
+@pytest.mark.parametrize(
+    ("option", "default", "commands"),
+    [
+        ("--min-face-px", MIN_FACE_PX, {"vultus enrol", "data align"}),
+        ("--min-sharpness", MIN_SHARPNESS, {"vultus enrol", "data align"}),
+        ("--max-turn", MAX_TURN, {"data align"}),
+    ],
+)
+def test_the_command_line_trusts_the_faces_that_the_library_trusts(
+    option: str, default: float, commands: set[str]
+) -> None:
+    found = defaults_of_options(option)
+    assert commands <= set(found)
+    assert {found[command] for command in commands} == {default}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
-from vultus.defaults import DEFAULT_DETECTOR
+from vultus.defaults import DEFAULT_DETECTOR, MAX_TURN, MIN_FACE_PX, MIN_SHARPNESS
 from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
@@ -58,18 +57,14 @@ def align(
     ] = 112,
     faces: options.Faces = FaceChoice.ONLY,
     min_face_px: Annotated[
-        float | None, typer.Option("--min-face-px", min=1, help="Reject smaller faces.", show_default="40")
-    ] = None,
+        float, typer.Option("--min-face-px", min=1, help="Reject smaller faces.")
+    ] = MIN_FACE_PX,
     min_sharpness: Annotated[
-        float | None,
-        typer.Option("--min-sharpness", min=0, max=1, help="Reject blurrier faces.", show_default="0.25"),
-    ] = None,
+        float, typer.Option("--min-sharpness", min=0, max=1, help="Reject blurrier faces.")
+    ] = MIN_SHARPNESS,
     max_turn: Annotated[
-        float | None,
-        typer.Option(
-            "--max-turn", min=0, help="Reject faces turned further: 0 frontal, 1 profile.", show_default="0.8"
-        ),
-    ] = None,
+        float, typer.Option("--max-turn", min=0, help="Reject faces turned further: 0 frontal, 1 profile.")
+    ] = MAX_TURN,
     detector: options.DetectorName = DEFAULT_DETECTOR,
     weights: options.DetectorWeights = None,
     form: Annotated[
@@ -99,18 +94,20 @@ def align(
 
     Example: vultus data align photos/ shards/ --format tar --workers 8
     """
+    from vultus.runtime.device import usable_cores
     from vultus.training.data.alignment import AlignSettings, align_photos
     from vultus.training.data.packing import pack_records, pack_shards
 
-    judged = {"min_face_px": min_face_px, "min_sharpness": min_sharpness, "max_turn": max_turn}
     settings = AlignSettings(
         size_px=size_px,
         faces=faces,
+        min_face_px=min_face_px,
+        min_sharpness=min_sharpness,
+        max_turn=max_turn,
         detector=detector,
         weights=weights,
         image=image.value,
         quality=quality,
-        **{name: value for name, value in judged.items() if value is not None},
     )
     folder = target if form is Form.FOLDER else target / FILES
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -120,7 +117,7 @@ def align(
             source,
             folder,
             settings,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or usable_cores(),
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     if form is Form.TAR:

@@ -18,15 +18,13 @@ from vultus.cli.output import (
     print_table,
 )
 from vultus.cli.parts import Pictures, make_detector
-from vultus.defaults import DEFAULT_DETECTOR
+from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_MAX_PIXELS
 from vultus.errors import InputError
 from vultus.types import FloatArray
 
 if TYPE_CHECKING:
     from vultus.detect import Explained, NearMiss
     from vultus.types import Image
-
-MAX_PIXELS = 50_000_000
 
 Explain = Annotated[
     bool,
@@ -48,7 +46,7 @@ def detect(
     retry: options.RetryHow = None,
     explain: Explain = False,
     draw: options.Draw = None,
-    max_pixels: options.MaxPixels = MAX_PIXELS,
+    max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     threads: options.Threads = None,
     as_json: options.Json = False,
     as_csv: options.Csv = False,

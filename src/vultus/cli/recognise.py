@@ -10,7 +10,7 @@ from vultus.cli import options
 from vultus.cli.images import Run, find_images, report, short_names, stderr, with_progress
 from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
 from vultus.cli.parts import Pictures, gallery_path, make_recognizer, open_gallery
-from vultus.defaults import DEFAULT_DETECTOR
+from vultus.defaults import DEFAULT_DETECTOR, MIN_FACE_PX, MIN_SHARPNESS
 from vultus.errors import InputError, VultusError
 from vultus.types import FaceChoice, Image, Recognition
 
@@ -34,10 +34,12 @@ def enrol(
         str | None, typer.Option("--metadata", metavar="JSON", help="A JSON object to store with the person.")
     ] = None,
     faces: options.Faces = FaceChoice.ONLY,
-    min_face_px: Annotated[float, typer.Option("--min-face-px", min=1, help="Refuse smaller faces.")] = 40.0,
+    min_face_px: Annotated[
+        float, typer.Option("--min-face-px", min=1, help="Refuse smaller faces.")
+    ] = MIN_FACE_PX,
     min_sharpness: Annotated[
         float, typer.Option("--min-sharpness", min=0, max=1, help="Refuse more blurred faces.")
-    ] = 0.25,
+    ] = MIN_SHARPNESS,
     force: Annotated[bool, typer.Option("--force", help="Enrol in spite of failed checks.")] = False,
     gallery: options.GalleryFile = None,
     detector: options.DetectorName = DEFAULT_DETECTOR,

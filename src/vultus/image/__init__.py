@@ -1,6 +1,7 @@
 """Any picture in, upright RGB out; and back into a file."""
 
-from vultus.image.load import DEFAULT_MAX_PIXELS, decode_png, image_size_hw, load_image
+from vultus.defaults import DEFAULT_MAX_PIXELS
+from vultus.image.load import decode_png, image_size_hw, load_image
 from vultus.image.save import encode_png, replace_file, save_image
 from vultus.image.source import ImageSource
 

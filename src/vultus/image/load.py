@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from vultus.defaults import DEFAULT_MAX_PIXELS
 from vultus.errors import ImageError
 from vultus.image.decode import decode, exif_orientation, named_damage, read_header
 from vultus.image.rgb import gray_to_rgb, high_bytes, on_white
 from vultus.image.source import ImageSource, opened
 from vultus.types import Image
 
-DEFAULT_MAX_PIXELS = 50_000_000
 _TURNED = range(5, 9)  # the EXIF orientations that swap height and width
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 

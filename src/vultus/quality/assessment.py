@@ -23,16 +23,11 @@ from typing import Final
 
 import numpy as np
 
+from vultus.defaults import MAX_TURN, MIN_FACE_PX, MIN_SHARPNESS
 from vultus.errors import ShapeError
 from vultus.quality.pose import turns
 from vultus.quality.sharpness import sharpnesses
 from vultus.types import Crops, Detections
-
-MIN_FACE_PX: Final = 40.0  # see the table; enlarging a smaller face invents nothing
-MIN_SHARPNESS: Final = (
-    0.25  # below the least sharp of 5,000 real faces (0.28); blur of 2 px and more is under it
-)
-MAX_TURN: Final = 0.8  # nearly a profile: one face in 300
 
 # What is as good as it gets: more of it does not bring an embedding closer to its person.
 _AMPLE_PX: Final = 80.0  # a box of this size fills a crop of 112 px without being enlarged
