@@ -106,7 +106,9 @@ class Running:
     def client(self, key: str | None = "admin", **options: Any) -> httpx.Client:
         """A client that sends this scope's key."""
         headers = {} if key is None else {"Authorization": f"Bearer {self.keys.get(key, key)}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, **options)
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=30, trust_env=False, verify=False, **options
+        )
 
 
 @contextmanager

@@ -84,7 +84,8 @@ class GuardedRoute(APIRoute):
         document: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        self.needs, self.is_write, self.reads_stream = needs, is_write, reads_stream
+        self.method, self.needs = method, needs
+        self.is_write, self.reads_stream = is_write, reads_stream
         self.has_body = body is not None or reads_stream
         extra = {"security": SECURITY, "x-scope": str(needs)} | (document or {})
         if body is not None:

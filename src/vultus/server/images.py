@@ -1,9 +1,11 @@
 """From uploaded bytes to images, with every limit checked before a pixel is decoded."""
 
 from collections.abc import Sequence
+from io import BytesIO
 
 from vultus.errors import ImageError, TooLargeError
-from vultus.image import image_size_hw, load_image
+from vultus.image import load_image
+from vultus.image.decode import read_header
 from vultus.server.deadline import check_deadline
 from vultus.server.settings import Settings
 from vultus.types import Image
@@ -35,9 +37,10 @@ def decode_images(files: Sequence[bytes], settings: Settings) -> list[Image]:
 
 
 def _pixels(file: bytes, index: int, count: int, settings: Settings) -> int:
-    """How many there are, by the file's head."""
+    """How many there are, by the file's head; which side is up, Pillow may know only after decoding a PNG."""
     try:
-        height, width = image_size_hw(file)
+        with read_header(BytesIO(file), what="the given data") as picture:
+            width, height = picture.size
     except ImageError as error:
         raise _which(error, index, count) from error
     if height * width > settings.max_pixels:
