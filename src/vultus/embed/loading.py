@@ -9,7 +9,7 @@ from vultus.runtime.graph import repair_graph
 from vultus.runtime.onnx import CPU
 from vultus.runtime.opening import Runtime, open_session
 from vultus.weights import store
-from vultus.weights.catalog import CATALOG, ShippedFile, entry
+from vultus.weights.catalog import CATALOG, ShippedFile, WeightsEntry, entry
 from vultus.weights.environment import compiled_folder
 
 
@@ -43,11 +43,8 @@ def load_embedder(
             f"{name!r} is a {weights.task} network in {', '.join(file.name for file in weights.files)}; an "
             f"embedder needs one ONNX file of a recognition network: {', '.join(embedder_names())}"
         )
-    model = store.read(weights)
-    if not isinstance(weights.files[0].source, ShippedFile):
-        model = repair_graph(model)  # our own exports need none
     session = open_session(
-        model,
+        read_model(weights),
         runtime=runtime,
         providers=providers,
         threads=threads,
@@ -55,6 +52,18 @@ def load_embedder(
         compiled=compiled_folder(),
     )
     return SessionEmbedder(weights, session, flip=flip, batch=batch)
+
+
+def read_model(weights: WeightsEntry) -> bytes:
+    """The graph of these weights, as sessions run it.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or no ONNX graph.
+    """
+    model = store.read(weights)
+    return (
+        model if isinstance(weights.files[0].source, ShippedFile) else repair_graph(model)
+    )  # ours need none
 
 
 def embedder_names() -> tuple[str, ...]:
