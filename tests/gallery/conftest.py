@@ -109,10 +109,20 @@ def postgres() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a Milvus Lite that runs in this process."""
+    pytest.importorskip("milvus_lite")
+    return f"milvus://{tmp_path_factory.mktemp('milvus')}/people.db"
+
+
+@pytest.fixture(params=["sqlite", "postgres", "milvus"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """Each engine in turn."""
     if request.param == "sqlite":
         return Engine("sqlite", str(tmp_path / "people.db"), schema_version=3)
+    if request.param == "milvus":
+        server = request.getfixturevalue("milvus")
+        return Engine("milvus", f"{server}?gallery=g{uuid.uuid4().hex}", schema_version=1)
     server = request.getfixturevalue("postgres")
     return Engine("postgres", f"{server}{'&' if '?' in server else '?'}gallery={uuid.uuid4().hex}", 1)

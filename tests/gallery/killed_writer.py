@@ -109,8 +109,8 @@ def start_server(folder: Path) -> Any:
         return get_server(folder, cleanup_mode="delete")
 
 
-def kill_server(server: Any) -> None:
-    """End every process of the server without warning, and start it again."""
+def kill_server(server: Any, child: int) -> None:
+    """End every process of the server without warning, then the client, and start the server again."""
     postmaster = server.get_postmaster_info().process
     family = [postmaster, *postmaster.children(recursive=True)]
     for process in family:
@@ -118,6 +118,7 @@ def kill_server(server: Any) -> None:
             os.kill(process.pid, signal.SIGKILL)
     for process in family:
         process.wait()
+    kill_client(child)  # or it would go on as soon as there is a server again
     server.ensure_postgres_running()
 
 
@@ -144,7 +145,7 @@ def main(who: str, where: str, rounds: int) -> None:
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it reports each connection that is lost
         server = start_server(Path(where))
         try:
-            changes = repeat(server.get_uri(), rounds, lambda _: kill_server(server))
+            changes = repeat(server.get_uri(), rounds, lambda child: kill_server(server, child))
         finally:
             server.cleanup()
     sys.stdout.write(f"{changes}\n")

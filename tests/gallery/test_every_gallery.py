@@ -302,5 +302,5 @@ def test_stats_count_what_is_there(gallery: DurableGallery, faces: MakeFaces, en
     assert (stats.contract, stats.dimension, stats.schema_version) == (
         "contract-1", 16, engine.schema_version,
     )  # fmt: skip
-    assert stats.n_bytes > 10_000
+    assert stats.n_bytes > (100 if engine.name == "milvus" else 10_000)  # Milvus tells of the vectors alone
     assert stats.index == "none: every template is compared"

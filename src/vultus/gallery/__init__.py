@@ -1,6 +1,7 @@
 """Enrolled people, held durably."""
 
 from vultus.gallery.archive_import import Imported, OnConflict
+from vultus.gallery.copy import Copied, copy_gallery
 from vultus.gallery.damage import Damage
 from vultus.gallery.doctor import Checkup
 from vultus.gallery.engine import DurableGallery
@@ -14,6 +15,7 @@ from vultus.gallery.stats import GalleryStats
 __all__ = [
     "AuditEntry",
     "Checkup",
+    "Copied",
     "Damage",
     "DurableGallery",
     "GalleryStats",
@@ -22,6 +24,7 @@ __all__ = [
     "Salvaged",
     "SqliteGallery",
     "checked_name",
+    "copy_gallery",
     "open_gallery",
     "salvage",
 ]

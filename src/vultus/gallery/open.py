@@ -63,6 +63,17 @@ def open_gallery(
             create=create,
             actor=actor,
         )
+    if scheme in MILVUS_SCHEMES:
+        from vultus.gallery.milvus import MilvusGallery
+
+        return MilvusGallery(
+            text,
+            contract=contract,
+            keep_crops=keep_crops,
+            read_only=read_only,
+            create=create,
+            actor=actor,
+        )
     raise InputError(
         f"a gallery is a file or an address that begins with postgresql:// or milvus://, got {scheme}://"
     )

@@ -5,7 +5,7 @@ neighbour queries rather than beside them, since an index of one gallery only se
 planner can read which gallery that is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from psycopg.sql import SQL, Literal
 from vultus.errors import ShapeError
 from vultus.gallery.encoding import Face
 from vultus.gallery.journal import AUDIT_COLUMNS, AuditEntry, now
+from vultus.gallery.record import Record
 from vultus.gallery.rows import PERSON_COLUMNS, TEMPLATE_COLUMNS, VECTOR, PersonRow, TemplateRow, digest
 from vultus.gallery.settings import SETTING_COLUMNS, Setting
 from vultus.gallery.store import Counts, Near, StoredContract
@@ -25,7 +26,10 @@ from vultus.types import FloatArray
 
 MAX_DIMENSION = 1900  # a vector stands in its row, and a row on one page of 8 kB
 _VECTOR_AT = 4  # where the vector stands among the fields of a template
-_COPY_TYPES = [
+_PERSON_TYPES = ["int4", "text", "text", "text", "text", "text", "int4", "bytea"]
+_AUDIT_TYPES = ["int4", "int8", "text", "text", "text", "text", "text", "text", "bytea"]
+_LAST_ENTRY = "SELECT coalesce(max(seq), 0) FROM vultus.audit WHERE gallery_id = %s"
+_TEMPLATE_TYPES = [
     "int8", "text", "text", "int4", "vector", "float8", "text", "text", "bytea", "bytea", "int4", "bytea",
 ]  # fmt: skip
 
@@ -199,16 +203,33 @@ class PostgresRows:
 
     def add_faces(self, faces: Sequence[Face], *, identity_id: str, contract: str) -> None:
         """Give templates to a person who is there, under ids that no template has or had."""
-        ids = self._all("SELECT nextval('vultus.template_ids') FROM generate_series(1, %s)", len(faces))
-        columns = f"{TEMPLATE_COLUMNS}, gallery_id, crop"
-        with self.connection.cursor().copy(
-            f"COPY vultus.templates ({columns}) FROM STDIN (FORMAT BINARY)"
-        ) as copy:
-            copy.set_types(_COPY_TYPES)
-            for (template_id,), (row, crop) in zip(ids, faces, strict=True):
-                owned = _storable(row, crop, id=template_id, identity_id=identity_id, contract=contract)
-                copy.write_row(_record(owned, self._gallery, crop))
-        self._count(len(faces))
+        self._copy_faces(
+            [(replace(row, identity_id=identity_id, contract=contract), crop) for row, crop in faces]
+        )
+
+    def present(self, people: Sequence[PersonRow]) -> list[PersonRow]:
+        """Those in the gallery who have the id or the name of one of these people."""
+        query = (
+            f"SELECT {PERSON_COLUMNS} FROM vultus.people "  # noqa: S608
+            "WHERE gallery_id = %s AND (id = ANY(%s) OR name_key = ANY(%s)) ORDER BY seq"
+        )
+        ids, keys = [person.id for person in people], [person.name_key for person in people]
+        return [PersonRow(*row) for row in self._all(query, self._gallery, ids, keys)]
+
+    def add_people(self, records: Sequence[Record], *, actor: str) -> None:
+        """Write new people with everything, many at once, with an entry each in the audit log."""
+        people = [(self._gallery, *astuple(record.person.sealed())) for record in records]
+        self._copy(f"people (gallery_id, {PERSON_COLUMNS})", _PERSON_TYPES, people)
+        owners = [(record.person.id, face) for record in records for face in record.faces]
+        self._copy_faces([(replace(row, identity_id=owner), crop) for owner, (row, crop) in owners])
+        ((last,),) = self._all(_LAST_ENTRY, self._gallery)
+        entries = [
+            AuditEntry(
+                seq, now(), _text(actor), "import", one.person.id, one.person.name, f"{len(one.faces)} copied"
+            )
+            for seq, one in enumerate(records, start=last + 1)
+        ]
+        self._note_all(entries)
 
     def delete_person(self, identity_id: str) -> int:
         """Delete a person with their templates; the number of those that there were."""
@@ -234,14 +255,28 @@ class PostgresRows:
 
     def note(self, action: str, *, actor: str, detail: str, of: tuple[str, str] = ("", "")) -> None:
         """Write into the audit log: this was done to the gallery, or to the person `of` this id and name."""
-        query = "SELECT coalesce(max(seq), 0) + 1 FROM vultus.audit WHERE gallery_id = %s"
-        ((seq,),) = self._all(query, self._gallery)
-        entry = AuditEntry(seq, now(), _text(actor), action, *of, detail)
-        self._do(
-            f"INSERT INTO vultus.audit (gallery_id, {AUDIT_COLUMNS}) "  # noqa: S608
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            self._gallery, *astuple(entry)[:-1], digest("audit", *astuple(entry)[:-1]),
-        )  # fmt: skip
+        ((last,),) = self._all(_LAST_ENTRY, self._gallery)
+        self._note_all([AuditEntry(last + 1, now(), _text(actor), action, *of, detail)])
+
+    def _note_all(self, entries: Sequence[AuditEntry]) -> None:
+        sealed = [(*astuple(one)[:-1], digest("audit", *astuple(one)[:-1])) for one in entries]
+        rows = [(self._gallery, *row) for row in sealed]
+        self._copy(f"audit (gallery_id, {AUDIT_COLUMNS})", _AUDIT_TYPES, rows)
+
+    def _copy_faces(self, faces: Sequence[Face]) -> None:
+        ids = self._all("SELECT nextval('vultus.template_ids') FROM generate_series(1, %s)", len(faces))
+        rows = [
+            _record(_storable(row, crop, id=template_id), self._gallery, crop)
+            for (template_id,), (row, crop) in zip(ids, faces, strict=True)
+        ]
+        self._copy(f"templates ({TEMPLATE_COLUMNS}, gallery_id, crop)", _TEMPLATE_TYPES, rows)
+        self._count(len(faces))
+
+    def _copy(self, target: str, types: list[str], rows: Iterable[Sequence[object]]) -> None:
+        with self.connection.cursor().copy(f"COPY vultus.{target} FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
 
     def _count(self, change: int) -> None:
         self._do(
@@ -283,9 +318,9 @@ def _template(row: Sequence[Any]) -> TemplateRow:
     return TemplateRow(*fields)
 
 
-def _storable(row: TemplateRow, crop: bytes | None, **owner: Any) -> TemplateRow:
+def _storable(row: TemplateRow, crop: bytes | None, *, id: int) -> TemplateRow:  # noqa: A002 (the field's name)
     crop_digest = None if crop is None else digest("crop", blob=crop)
-    return replace(row, **owner, source=_text(row.source), crop_digest=crop_digest).sealed()
+    return replace(row, id=id, source=_text(row.source), crop_digest=crop_digest).sealed()
 
 
 def _record(row: TemplateRow, gallery_id: int, crop: bytes | None) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
 """What a gallery refuses, whichever engine keeps it, and in which words."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from vultus.errors import GalleryError, NotEnrolledError
@@ -46,17 +46,19 @@ def check_removable(person: PersonRow, template_id: int, *, of: Collection[int])
         )
 
 
-def check_absent(there: PersonRow | None, person: PersonRow) -> None:
-    """Refuse to add a person whose id or name is somebody's who is in the gallery.
+def check_absent(present: Sequence[PersonRow]) -> None:
+    """Refuse to add people whose ids or names are in the gallery.
+
+    Args:
+        present: those in the gallery who have the id or the name of one of them.
 
     Raises:
-        GalleryError: it is so.
+        GalleryError: there is somebody.
     """
-    if there is not None:
-        raise GalleryError(
-            f"'{person.name}' ({person.id}) cannot be added: '{there.name}' ({there.id}) is in the gallery "
-            "already"
-        )
+    if present:
+        names = ", ".join(f"'{person.name}' ({person.id})" for person in present[:5])
+        more = f" and {len(present) - 5} more" if len(present) > 5 else ""
+        raise GalleryError(f"nobody was added: there is in the gallery already {names}{more}")
 
 
 def nobody(identity_id: object, *, where: Path | str) -> NotEnrolledError:

@@ -355,18 +355,15 @@ class ServedGallery:
             GalleryError: an id or a name is there already, or the contract is another.
             ShapeError: vectors of another dimension than those in the gallery.
         """
+        kept = [record if self._keep_crops else record.without_crops() for record in records]
         with self._writing() as writer:
-            for record in records:
-                there = next(writer.people([record.person.id]), None)
-                check_absent(there or writer.namesake(record.person.name_key), record.person)
-                template, _ = record.faces[0]
-                check_contract(self.uri, stored=template.contract, given=self._contract)
-                given, dimension = template.contract, template.dimension
-                contract = contract_for(writer, given=given, dimension=dimension, where=self.uri)
-                writer.save_person(record.person)
-                faces = record.faces if self._keep_crops else record.without_crops().faces
-                writer.add_faces(faces, identity_id=record.person.id, contract=contract)
-                self._note(writer, record.person, "import", f"{len(record.faces)} copied")
+            check_absent(writer.present([record.person for record in kept]))
+            for contract, dimension in {
+                (row.contract, row.dimension) for one in kept for row, _ in one.faces
+            }:
+                check_contract(self.uri, stored=contract, given=self._contract)
+                contract_for(writer, given=contract, dimension=dimension, where=self.uri)
+            writer.add_people(kept, actor=self._actor)
 
     def _check_contract(self, stored: StoredContract) -> None:
         if stored.templates:

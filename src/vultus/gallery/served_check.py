@@ -1,5 +1,6 @@
 """Finding and verifying the rows of a gallery that lives in a server."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from vultus.errors import GalleryError
@@ -102,6 +103,9 @@ def check_store(reader: StoreReader) -> Checkup:
     """Read and verify everything in a gallery."""
     people = list(reader.people())
     damaged = [damaged_person(person) for person in people if not person.is_intact]
+    names = Counter(person.name_key for person in people)
+    reason = "somebody else has a name that looks alike"
+    damaged += [damaged_person(person, reason) for person in people if names[person.name_key] > 1]
     intact = [person for person in people if person.is_intact]
     templates = 0
     for start in range(0, len(intact), BATCH):

@@ -40,7 +40,7 @@ def write_records(
     """
     with database.writing() as connection:
         for record in records:
-            check_absent(_namesake(connection, record.person), record.person)
+            check_absent(_present(connection, record.person))
             template, _ = record.faces[0]
             check_contract(database.path, stored=template.contract, given=contract)
             given, dimension = template.contract, template.dimension
@@ -51,5 +51,5 @@ def write_records(
             note(connection, record.person, "import", actor=actor, detail=f"{len(record.faces)} copied")
 
 
-def _namesake(connection: sqlite3.Connection, person: PersonRow) -> PersonRow | None:
-    return next(read_people(connection, "id = ? OR name_key = ?", person.id, person.name_key), None)
+def _present(connection: sqlite3.Connection, person: PersonRow) -> list[PersonRow]:
+    return list(read_people(connection, "id = ? OR name_key = ?", person.id, person.name_key))

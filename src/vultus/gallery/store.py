@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from vultus.gallery.encoding import Face
 from vultus.gallery.journal import AuditEntry
+from vultus.gallery.record import Record
 from vultus.gallery.rows import PersonRow, TemplateRow
 from vultus.gallery.settings import Setting
 from vultus.match import Aggregate
@@ -103,6 +104,14 @@ class StoreWriter(StoreReader, Protocol):
 
     def add_faces(self, faces: Sequence[Face], *, identity_id: str, contract: str) -> None:
         """Give templates to a person who is there, under ids that no template has or had."""
+        ...
+
+    def present(self, people: Sequence[PersonRow]) -> list[PersonRow]:
+        """Those in the gallery who have the id or the name of one of these people."""
+        ...
+
+    def add_people(self, records: Sequence[Record], *, actor: str) -> None:
+        """Write new people with everything, many at once, with an entry each in the audit log."""
         ...
 
     def delete_person(self, identity_id: str) -> int:
