@@ -176,3 +176,31 @@ def server(shared_server: Running) -> Iterator[Running]:
 def photo() -> Callable[..., bytes]:
     """`photo(10, 20)`: a PNG of the people painted in these greys; `photo()`: of nobody."""
     return lambda *people: png(paint_people(*people))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def vultus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """`vultus("detect", photo)`: what the command printed, and its exit code."""
+    from vultus.cli import main
+
+    monkeypatch.setenv("VULTUS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Outcome:
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        code = stopped.value.code
+        assert code is None or isinstance(code, int)
+        return Outcome(code or 0, printed.out, printed.err)
+
+    return run

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vultus.cli import options
+from vultus.cli import options, remote
 from vultus.cli.images import Run, short_names
 from vultus.cli.output import (
     FACE_COLUMNS,
@@ -23,7 +25,8 @@ from vultus.errors import InputError
 from vultus.types import FloatArray
 
 if TYPE_CHECKING:
-    from vultus.detect import Explained, NearMiss
+    from vultus.client import VultusClient
+    from vultus.detect import Explained, ExplainingDetector, NearMiss
     from vultus.types import Image
 
 Explain = Annotated[
@@ -33,6 +36,7 @@ Explain = Annotated[
 
 
 def detect(
+    context: typer.Context,
     images: options.Images,
     *,
     detector: options.DetectorName = DEFAULT_DETECTOR,
@@ -48,6 +52,8 @@ def detect(
     draw: options.Draw = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     threads: options.Threads = None,
+    server: remote.Server = None,
+    key: remote.Key = None,
     as_json: options.Json = False,
     as_csv: options.Csv = False,
 ) -> None:
@@ -58,14 +64,17 @@ def detect(
     Example: vultus detect photos/ --min-face-px 40 --json > faces.json
 
     Example: vultus detect crowd.jpg --detector retinaface --longest-px 1600 --explain --draw why.png
+
+    Example: vultus detect team.jpg --server https://faces.example --json
     """
-    from vultus.detect import Explained
     from vultus.image import load_image
 
     one_format(as_json=as_json, as_csv=as_csv)
     if explain and as_csv:
         raise InputError("--explain prints a table or --json, not --csv")
-    finder = make_detector(
+    client = remote.connect(server, key, context=context)
+    make_finder = partial(
+        make_detector,
         detector,
         weights=weights,
         retry=retry,
@@ -77,12 +86,13 @@ def detect(
         longest_px=longest_px,
         close_up=close_up,
     )
+    look = _ask(client) if client else _look_with(make_finder(), explain=explain)
     run = Run(images, doing="Detecting")
     pictures = Pictures(draw, is_single=len(run.paths) == 1) if draw else None
 
     def process(path: str) -> Explained:
         image = load_image(path, max_pixels=max_pixels)
-        seen = finder.explain(image) if explain else Explained(finder.detect(image), ())
+        seen = look(path, image)
         if pictures:
             pictures.write(path, _drawn(image, seen))
         return seen
@@ -100,6 +110,21 @@ def detect(
     else:
         _print_faces(found, explain=explain)
     run.finish()
+
+
+def _ask(client: VultusClient) -> Callable[[str, Image], Explained]:
+    """Let a service look: it is sent the file, which is smaller than the pixels."""
+    from vultus.detect import Explained
+
+    return lambda path, _image: Explained(client.detect(path), ())
+
+
+def _look_with(finder: ExplainingDetector, *, explain: bool) -> Callable[[str, Image], Explained]:
+    from vultus.detect import Explained
+
+    if explain:
+        return lambda _path, image: finder.explain(image)
+    return lambda _path, image: Explained(finder.detect(image), ())
 
 
 def _drawn(image: Image, seen: Explained) -> Image:

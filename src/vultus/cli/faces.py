@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vultus.cli import options
+from vultus.cli import options, remote
 from vultus.cli.images import Run, stderr
 from vultus.cli.output import (
     evidence_fields,
@@ -156,6 +156,7 @@ def _save_embeddings(file: Path, rows: list[dict[str, Any]], *, contract: str) -
 
 
 def verify(
+    context: typer.Context,
     first: Annotated[str, typer.Argument(help="A photo with one face.", show_default=False)],
     second: Annotated[str, typer.Argument(help="Another.", show_default=False)],
     *,
@@ -163,6 +164,8 @@ def verify(
     min_similarity: options.MinSimilarity = None,
     detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
+    server: remote.Server = None,
+    key: remote.Key = None,
     as_json: options.Json = False,
 ) -> None:
     """Say whether two photos show the same person.
@@ -173,8 +176,12 @@ def verify(
     Example: vultus verify passport.jpg camera.jpg
 
     Example: vultus verify a.jpg b.jpg --faces largest --json
+
+    Example: vultus verify a.jpg b.jpg --server https://faces.example
     """
-    recognizer = make_recognizer(detector=detector, embedder=embedder, min_similarity=min_similarity)
+    recognizer = remote.connect(server, key, context=context, also={"faces"}) or make_recognizer(
+        detector=detector, embedder=embedder, min_similarity=min_similarity
+    )
     result = recognizer.verify(first, second, faces=faces)
     if as_json:
         print_json(

@@ -2,9 +2,9 @@
 
 import time
 import uuid
-from collections.abc import Mapping
 from json import JSONDecodeError
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import httpx
 
@@ -45,64 +45,55 @@ class Connection:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._url, self._attempts = url.rstrip("/"), attempts
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        try:
-            self._http = httpx.Client(
-                base_url=self._url, headers=headers, timeout=timeout_s, transport=transport
-            )
-        except (httpx.InvalidURL, UnicodeError) as error:
-            raise ServiceError(f"{url!r} is no address, or the key no key: {error}") from error
+        _check_address(self._url)
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise ServiceError("the key is none: it holds what no key does")
+        self._http = httpx.Client(
+            base_url=self._url,
+            headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            timeout=timeout_s,
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close it; closing twice is no mistake."""
         self._http.close()
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        fields: Mapping[str, Any] | None = None,
-        files: list[tuple[str, bytes]] | None = None,
-        json: Mapping[str, Any] | None = None,
-        query: Mapping[str, Any] | None = None,
-        content: bytes | None = None,
-    ) -> httpx.Response:
+    def send(self, method: str, path: str, **parts: Any) -> httpx.Response:
         """One request.
 
         Args:
             method: "GET", "POST", ...
             path: such as "/v1/people".
-            fields: of a multipart body, beside files.
-            files: name and content of each.
-            json: the body as JSON, in place of a multipart one.
-            query: parameters in the address; those that are None are left out.
-            content: the body as it is.
+            **parts: `params`, and one of `json`, `content` or `files` with `data`, as httpx takes them.
 
         Raises:
             ServiceError: the service cannot be reached, or does not speak as a Vultus service does.
             VultusError: what the service refused, as the same error that the library raises.
         """
         headers = {} if method == "GET" else {"Idempotency-Key": uuid.uuid4().hex}
-        request = self._request(method, path, headers, fields, files, json, query, content)
-        for attempt in range(1, self._attempts + 1):
-            is_last = attempt == self._attempts
+        request = self._http.build_request(method, path, headers=headers, **parts)
+        for attempt in range(1, self._attempts):
             try:
                 answer = self._http.send(request)
-            except httpx.TransportError as error:
-                if is_last:
-                    raise ServiceError(
-                        f"{self._url} cannot be reached: {error or type(error).__name__}"
-                    ) from error
-                time.sleep(min(0.2 * 2**attempt, LONGEST_WAIT_S))
+            except httpx.TransportError:
+                time.sleep(0.2 * 2**attempt)
                 continue
-            if answer.status_code in _AGAIN and not is_last:
-                time.sleep(_wait_s(answer, attempt))
-                continue
-            break
-        if not answer.is_success:
-            raise error_of(answer)
-        return answer
+            if answer.status_code not in _AGAIN:
+                return _accepted(answer)
+            time.sleep(_wait_s(answer, attempt))
+        try:
+            return _accepted(self._http.send(request))
+        except httpx.TransportError as error:
+            raise ServiceError(f"{self._url} cannot be reached ({type(error).__name__}: {error})") from error
 
     def json(self, method: str, path: str, **parts: Any) -> Any:
         """One request, and the JSON of its answer; the arguments are those of `send`."""
@@ -112,30 +103,20 @@ class Connection:
         except (JSONDecodeError, UnicodeDecodeError) as error:
             raise ServiceError(f"{self._url} does not answer as a Vultus service does: no JSON") from error
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        fields: Mapping[str, Any] | None,
-        files: list[tuple[str, bytes]] | None,
-        json: Mapping[str, Any] | None,
-        query: Mapping[str, Any] | None,
-        content: bytes | None,
-    ) -> httpx.Request:
-        data = {name: value for name, value in (fields or {}).items() if value is not None}
-        parameters = {name: value for name, value in (query or {}).items() if value is not None}
-        parts = None if files is None else [(name, ("image", part)) for name, part in files]
-        return self._http.build_request(
-            method,
-            path,
-            headers=headers,
-            data=data,
-            files=parts,
-            json=json,
-            params=parameters,
-            content=content,
-        )
+
+def _check_address(url: str) -> None:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ServiceError(f"{url!r} is no address of a service: {error}") from error
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise ServiceError(f"an address of a service reads like https://faces.example:8000, got {url!r}")
+
+
+def _accepted(answer: httpx.Response) -> httpx.Response:
+    if not answer.is_success:
+        raise error_of(answer)
+    return answer
 
 
 def error_of(answer: httpx.Response) -> VultusError:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vultus.client.connection import Connection
 from vultus.errors import ImageError, InputError, ServiceError
+from vultus.quality import Quality
 from vultus.types import (
     Candidate,
     Detections,
@@ -35,13 +36,13 @@ class EnrolmentReport:
     Attributes:
         identity: the person, as the gallery now holds them.
         faces: the face taken from each photo.
-        quality_scores: of each of them, 0 (useless) to 1 (good).
+        qualities: how good each of them is.
         warnings: what deserves a second look, in words.
     """
 
     identity: Identity
     faces: tuple[Detections, ...]
-    quality_scores: tuple[float, ...]
+    qualities: tuple[Quality, ...]
     warnings: tuple[str, ...]
 
 
@@ -133,8 +134,8 @@ class VultusClient:
         Raises:
             FaceCountError: no face, or several while `faces` is "only".
         """
-        files = [("first", _content(first)), ("second", _content(second))]
-        told = self._connection.json("POST", "/v1/verify", files=files, fields={"faces": str(faces)})
+        files = [("first", ("image", _content(first))), ("second", ("image", _content(second)))]
+        told = self._connection.json("POST", "/v1/verify", files=files, data={"faces": str(faces)})
         return Verification(
             told["similarity"],
             told["min_similarity"],
@@ -149,9 +150,7 @@ class VultusClient:
 
     def identify_batch(self, images: Sequence[Photo], *, top_k: int = 5) -> list[Recognition]:
         """`identify` for several images, in one request."""
-        told = self._connection.json(
-            "POST", "/v1/identify", files=_files(images), fields={"top_k": str(top_k)}
-        )
+        told = self._connection.json("POST", "/v1/identify", files=_files(images), data={"top_k": str(top_k)})
         return [
             Recognition(_faces(one["faces"]), tuple(_match(face) for face in one["faces"]))
             for one in _items(told, "results")
@@ -179,16 +178,16 @@ class VultusClient:
         known = [person for person in self.people(search=name) if person.name == name]
         if known:
             path = f"/v1/people/{known[0].id}/templates"
-            told = self._connection.json("POST", path, files=_files(photos), fields=fields)
+            told = self._connection.json("POST", path, files=_files(photos), data=fields)
             if metadata is not None:
                 self.set_metadata(known[0].id, metadata)
         else:
             fields |= {"name": name} | ({} if metadata is None else {"metadata": json.dumps(dict(metadata))})
-            told = self._connection.json("POST", "/v1/people", files=_files(photos), fields=fields)
+            told = self._connection.json("POST", "/v1/people", files=_files(photos), data=fields)
         return EnrolmentReport(
             _identity(told["person"]),
             tuple(_faces([face]) for face in told["faces"]),
-            tuple(quality["score"] for quality in told["qualities"]),
+            tuple(_quality(one) for one in told["qualities"]),
             tuple(told["warnings"]),
         )
 
@@ -196,8 +195,8 @@ class VultusClient:
         """Everyone, by name; of a search, those in whose name it occurs."""
         found: list[Identity] = []
         while True:
-            query = {"search": search, "limit": 1000, "offset": len(found)}
-            told = self._connection.json("GET", "/v1/people", query=query)
+            query = {"limit": 1000, "offset": len(found)} | ({"search": search} if search else {})
+            told = self._connection.json("GET", "/v1/people", params=query)
             page = [_identity(person) for person in _items(told, "people")]
             found += page
             if not page or len(found) >= told["total"]:
@@ -228,7 +227,7 @@ class VultusClient:
     def decide(self, image: Photo, *, door: str = "default") -> DoorDecision:
         """May the person in front of this door's camera pass?"""
         told = self._connection.json(
-            "POST", "/v1/access/decide", files=[("image", _content(image))], fields={"door": door}
+            "POST", "/v1/access/decide", files=[("image", ("image", _content(image)))], data={"door": door}
         )
         return DoorDecision(
             told["outcome"],
@@ -248,8 +247,9 @@ class VultusClient:
             file.write(content)
 
 
-def _files(images: Sequence[Photo]) -> list[tuple[str, bytes]]:
-    return [("images", _content(image)) for image in images]
+def _files(images: Sequence[Photo]) -> list[tuple[str, tuple[str, bytes]]]:
+    """The parts of a multipart body; what a file is called here is nobody's business."""
+    return [("images", ("image", _content(image))) for image in images]
 
 
 def _content(image: Photo) -> bytes:
@@ -295,6 +295,10 @@ def _identity(person: Mapping[str, Any]) -> Identity:
     return Identity(
         person["id"], person["name"], person["metadata"], person["created"], person["template_count"]
     )
+
+
+def _quality(told: Mapping[str, Any]) -> Quality:
+    return Quality(**{**told, "reasons": tuple(told["reasons"])})
 
 
 def _id(identity_id: str) -> str:
