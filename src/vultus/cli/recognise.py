@@ -1,12 +1,17 @@
 """`vultus enrol` and `identify`: people in, names out."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vultus.cli import options
+from vultus.cli import options, remote
 from vultus.cli.images import Run, find_images, report, short_names, stderr, with_progress
 from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
 from vultus.cli.parts import Pictures, gallery_path, make_recognizer, open_gallery
@@ -14,8 +19,13 @@ from vultus.defaults import DEFAULT_DETECTOR, MIN_FACE_PX, MIN_SHARPNESS
 from vultus.errors import InputError, VultusError
 from vultus.types import FaceChoice, Image, Recognition
 
+if TYPE_CHECKING:
+    from vultus.client.service import EnrolmentReport
+    from vultus.pipeline import Enrolment, EnrolmentPolicy
+
 
 def enrol(
+    context: typer.Context,
     name: Annotated[
         str | None, typer.Argument(help="The person's name (not with --from-folder).", show_default=False)
     ] = None,
@@ -45,6 +55,8 @@ def enrol(
     detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
     min_similarity: options.MinSimilarity = None,
+    server: remote.Server = None,
+    key: remote.Key = None,
     as_json: options.Json = False,
 ) -> None:
     """Add people to the gallery. All photos of a person are added, or none.
@@ -52,20 +64,34 @@ def enrol(
     Example: vultus enrol "Eileen Collins" eileen-1.jpg eileen-2.jpg
 
     Example: vultus enrol --from-folder people/ --faces largest
-    """
-    from vultus.pipeline import Enrolment, EnrolmentPolicy
 
+    Example: vultus enrol Eileen eileen.jpg --server https://faces.example
+    """
     people = _people_to_enrol(name, images, from_folder)
     extra = _parse_metadata(metadata)
-    policy = EnrolmentPolicy(faces=faces, min_face_px=min_face_px, min_sharpness=min_sharpness, force=force)
-    done: list[Enrolment] = []
+    done: list[Enrolment | EnrolmentReport] = []
     failures: list[VultusError] = []
-    with make_recognizer(
-        gallery=gallery_path(gallery), detector=detector, embedder=embedder, min_similarity=min_similarity
-    ) as recognizer:
+    also = {"name", "from_folder", "metadata", "faces", "force"}
+    with ExitStack() as stack:
+        client = remote.connect(server, key, context=context, also=also)
+        if client:
+            add: Callable[..., Enrolment | EnrolmentReport] = partial(
+                client.enrol, metadata=extra, faces=faces, force=force
+            )
+        else:
+            recognizer = stack.enter_context(
+                make_recognizer(
+                    gallery=gallery_path(gallery),
+                    detector=detector,
+                    embedder=embedder,
+                    min_similarity=min_similarity,
+                )
+            )
+            policy = _policy(faces, min_face_px=min_face_px, min_sharpness=min_sharpness, force=force)
+            add = partial(recognizer.enrol, metadata=extra, policy=policy)
         for person, photos in with_progress(list(people.items()), doing="Enrolling"):
             try:
-                enrolment = recognizer.enrol(person, photos, metadata=extra, policy=policy)
+                enrolment = add(person, photos)
             except VultusError as error:
                 failures.append(error)
                 report(person, error)
@@ -86,6 +112,12 @@ def enrol(
         print_table(rows, columns=headings | {"id": "id"})
     if failures:
         raise typer.Exit(failures[0].exit_code)
+
+
+def _policy(faces: FaceChoice, **limits: Any) -> EnrolmentPolicy:
+    from vultus.pipeline import EnrolmentPolicy
+
+    return EnrolmentPolicy(faces=faces, **limits)
 
 
 def _enrolment_fields(enrolment: Any) -> dict[str, Any]:
@@ -135,6 +167,7 @@ def _parse_metadata(text: str | None) -> dict[str, Any] | None:
 
 
 def identify(
+    context: typer.Context,
     images: options.Images,
     *,
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates to list for each face.")] = 1,
@@ -144,6 +177,8 @@ def identify(
     salvage: options.Salvage = False,
     detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
+    server: remote.Server = None,
+    key: remote.Key = None,
     as_json: options.Json = False,
     as_csv: options.Csv = False,
 ) -> None:
@@ -156,6 +191,8 @@ def identify(
     Example: vultus identify party.jpg --draw named.png
 
     Example: vultus identify photos/ --top-k 3 --json
+
+    Example: vultus identify party.jpg --server https://faces.example
     """
     from vultus.draw import annotate_recognition
     from vultus.image import load_image
@@ -164,16 +201,17 @@ def identify(
     run = Run(images, doing="Identifying")
     pictures = Pictures(draw, is_single=len(run.paths) == 1) if draw else None
 
-    with (
-        open_gallery(gallery, salvage=salvage) as store,
-        make_recognizer(
-            gallery=store, detector=detector, embedder=embedder, min_similarity=min_similarity
-        ) as recognizer,
-    ):
+    with ExitStack() as stack:
+        client = remote.connect(server, key, context=context, also={"top_k"})
+        if client is None:
+            store = stack.enter_context(open_gallery(gallery, salvage=salvage))
+            recognizer = make_recognizer(
+                gallery=store, detector=detector, embedder=embedder, min_similarity=min_similarity
+            )
 
         def process(path: str) -> Recognition:
             image: Image = load_image(path)
-            result = recognizer.identify(image, top_k=top_k)
+            result = client.identify(path, top_k=top_k) if client else recognizer.identify(image, top_k=top_k)
             if pictures:
                 pictures.write(path, annotate_recognition(image, result))
             return result
