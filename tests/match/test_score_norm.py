@@ -11,13 +11,14 @@ from vultus.types import Embeddings
 
 def rows(count: int, seed: int) -> Embeddings:
     vectors = np.random.default_rng(seed).normal(size=(count, 16))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: Embeddings = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def naive_z(similarity: float, face: NDArray[np.float32], cohort: Embeddings, nearest: int) -> float:
     scores = sorted((float(one @ face) for one in cohort), reverse=True)[:nearest]
     mean = sum(scores) / nearest
-    deviation = (sum((one - mean) ** 2 for one in scores) / nearest) ** 0.5
+    deviation = float(np.sqrt(sum((one - mean) ** 2 for one in scores) / nearest))
     return (similarity - mean) / deviation
 
 

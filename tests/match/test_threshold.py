@@ -70,7 +70,8 @@ MEASURED = Calibration(
 
 def test_one_comparison_takes_the_lowest_threshold_of_the_wanted_rate() -> None:
     threshold = verification_threshold(MEASURED)
-    assert (threshold.min_similarity, threshold.fmr, threshold.fpir) == (0.4, 1e-3, pytest.approx(1e-3))
+    assert (threshold.min_similarity, threshold.fmr) == (0.4, 1e-3)
+    assert threshold.fpir == pytest.approx(1e-3)
     assert threshold.doubtful_from is None, "nobody is missed there: there is nothing to doubt"
     assert verification_threshold(MEASURED, fmr=5e-3).min_similarity == 0.4, "never a rate above the wanted"
     assert verification_threshold(MEASURED, fmr=1e-2).min_similarity == 0.3
@@ -78,7 +79,7 @@ def test_one_comparison_takes_the_lowest_threshold_of_the_wanted_rate() -> None:
 
 def test_the_threshold_rises_with_the_gallery_and_never_falls_below_that_of_a_pair() -> None:
     found = [identification_threshold(MEASURED, comparisons=count) for count in (0, 1, 10, 100, 1000)]
-    assert [one.min_similarity for one in found] == [0.4, 0.4, 0.5, 0.5, 0.6]
+    assert [one.min_similarity for one in found] == [0.4, 0.4, 0.4, 0.5, 0.6]
     assert all(one.is_enough for one in found)
     assert all((one.fpir or 1) <= 0.011 for one in found)
 

@@ -10,7 +10,7 @@ import typer
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
-from vultus.cli.parts import gallery_path
+from vultus.cli.parts import gallery_address
 from vultus.cli.reporting import command_line
 from vultus.cli.under_test import Aligned, Flip, UnderTest
 from vultus.defaults import DEFAULT_DETECTOR
@@ -125,7 +125,10 @@ def _from_people(
     embedded = under_test.embed(found.paths)
     rows = embedded.embeddings[embedded.has_face]
     owners = [owner for owner, has in zip(found.identity_index, embedded.has_face, strict=True) if has]
-    about = _about(under_test, PROTOCOL, f"{folder.name}: {len(rows):,} faces of {len(set(owners)):,} people")
+    data = (
+        f"{folder.absolute().parent.name}/{folder.name}: {len(rows):,} faces of {len(set(owners)):,} people"
+    )
+    about = _about(under_test, PROTOCOL, data)
     if leave_out:
         about["left out"] = ", ".join(leave_out)
     if check:
@@ -180,13 +183,12 @@ def _check(rows: Embeddings, owners: Sequence[int], fmr: float) -> str:
     return answer
 
 
-def _store(calibration: Calibration, gallery: Path | None) -> None:
-    from vultus.gallery import SqliteGallery
+def _store(calibration: Calibration, gallery: str | None) -> None:
+    from vultus.gallery import open_gallery
 
-    path = gallery_path(gallery)
-    with SqliteGallery(path, contract=calibration.contract) as store:
+    with open_gallery(gallery_address(gallery), contract=calibration.contract) as store:
         store.set_calibration(calibration)
-    _say(f"stored in {path}")
+        _say(f"stored in {store.uri}")
 
 
 _COLUMNS = {

@@ -6,12 +6,14 @@ import typer
 
 from vultus.cli import options
 from vultus.cli.output import one_format, print_csv, print_json, print_table
-from vultus.cli.parts import open_gallery
+from vultus.cli.parts import any_gallery, open_gallery
 from vultus.types import Identity
 
-app = typer.Typer(no_args_is_help=True, help="List, show, rename and remove the enrolled people.")
+app = typer.Typer(no_args_is_help=True, help="List, show, rename, merge and remove the enrolled people.")
 
 Person = Annotated[str, typer.Argument(help="The person's name or id.", show_default=False)]
+Other = Annotated[str, typer.Argument(help="The other person's name or id.", show_default=False)]
+Template = Annotated[int, typer.Argument(help="The number of the template.", show_default=False)]
 
 
 @app.command("list")
@@ -27,7 +29,7 @@ def list_people(
     Example: vultus people list --json
     """
     one_format(as_json=as_json, as_csv=as_csv)
-    with open_gallery(gallery, salvage=salvage) as store:
+    with any_gallery(gallery, salvage=salvage) as store:
         rows = [_fields(person) for person in store.people()]
     if as_json:
         print_json(rows)
@@ -49,11 +51,11 @@ def show(
 
     Example: vultus people show "Eileen Collins"
     """
-    with open_gallery(gallery, salvage=salvage) as store:
+    with any_gallery(gallery, salvage=salvage) as store:
         identity = store.find(person)
         templates = [
-            {"template": i, "quality": one.quality, "source": one.source, "crop": one.crop is not None}
-            for i, one in enumerate(store.templates(identity.id))
+            {"template": number, "quality": one.quality, "source": one.source, "crop": one.crop is not None}
+            for number, one in zip(store.template_ids(identity.id), store.templates(identity.id), strict=True)
         ]
     if as_json:
         print_json(_fields(identity) | {"samples": templates})
@@ -72,7 +74,7 @@ def rename(
 
     Example: vultus people rename "E. Collins" "Eileen Collins"
     """
-    with open_gallery(gallery) as store:
+    with any_gallery(gallery) as store:
         before = store.find(person)
         after = store.rename(before.id, name)
     typer.echo(f"'{before.name}' is now '{after.name}'")
@@ -88,12 +90,69 @@ def remove(
 
     Example: vultus people remove "Eileen Collins" --yes
     """
-    with open_gallery(gallery) as store:
+    with any_gallery(gallery) as store:
         identity = store.find(person)
         if not yes:
             typer.confirm(f"Delete '{identity.name}' and {identity.template_count} templates?", abort=True)
         store.remove(identity.id)
     typer.echo(f"deleted '{identity.name}' ({identity.template_count} templates)")
+
+
+@app.command("remove-template")
+def remove_template(person: Person, template: Template, gallery: options.GalleryFile = None) -> None:
+    """Delete one photo of a person; `vultus people show` and `vultus gallery doctor` tell its number.
+
+    Example: vultus people remove-template "Eileen Collins" 12
+    """
+    with any_gallery(gallery) as store:
+        after = store.remove_template(store.find(person).id, template)
+    typer.echo(f"'{after.name}' has {after.template_count} templates now")
+
+
+@app.command()
+def move(person: Person, template: Template, to: Other, gallery: options.GalleryFile = None) -> None:
+    """Give one photo to another person, whose it is.
+
+    Example: vultus people move "Anna" 12 "Berta"
+    """
+    from vultus.gallery.reassign import move_template
+
+    with open_gallery(gallery) as store:
+        from_id, to_id = store.find(person).id, store.find(to).id
+        after = move_template(store, template, from_id=from_id, to_id=to_id)
+    typer.echo(f"'{after.name}' has {after.template_count} templates now")
+
+
+@app.command()
+def merge(person: Person, other: Other, gallery: options.GalleryFile = None) -> None:
+    """Give all photos of the second person to the first, who keeps name and id; the second is deleted.
+
+    Example: vultus people merge "Eileen Collins" "E. Collins"
+    """
+    from vultus.gallery.reassign import merge as merge_people
+
+    with open_gallery(gallery) as store:
+        after = merge_people(store, store.find(person).id, store.find(other).id)
+    typer.echo(f"'{after.name}' has {after.template_count} templates now")
+
+
+@app.command()
+def differ(
+    person: Person,
+    other: Other,
+    undo: Annotated[bool, typer.Option("--undo", help="Forget it again.")] = False,
+    gallery: options.GalleryFile = None,
+) -> None:
+    """Remember that two people who look alike are not the same, so that the doctor stops asking.
+
+    Example: vultus people differ "Anna" "Anna's twin"
+    """
+    from vultus.gallery.diagnosis import mark_different
+
+    with open_gallery(gallery) as store:
+        first, second = store.find(person), store.find(other)
+        mark_different(store, first.id, second.id, are_different=not undo)
+    typer.echo(f"'{first.name}' and '{second.name}' are {'not marked any more' if undo else 'two people'}")
 
 
 def _fields(person: Identity) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from vultus.gallery.damage import damaged_person, gallery_error
 from vultus.gallery.database import connect, naming
 from vultus.gallery.encoding import read_faces
 from vultus.gallery.rows import VECTOR, PersonRow, TemplateRow, read_people
+from vultus.gallery.vault import Vault
 from vultus.image import replace_file
 
 FORMAT, FORMAT_VERSION = "vultus gallery", 1
@@ -41,20 +42,34 @@ def crop_name(index: int) -> str:
     return f"crops/{index:08d}.png"
 
 
-def export_archive(source: Path, target: Path) -> None:
+def export_archive(
+    source: Path, target: Path, *, vault: Vault | None = None, decrypted: bool = False
+) -> None:
     """Write a gallery, as it is at this moment, into one file, which appears when it is complete.
 
     An existing file is replaced.
 
+    Args:
+        source: the gallery.
+        target: the file.
+        vault: opens what is encrypted.
+        decrypted: what is encrypted in the gallery may stand in the archive for everybody to read.
+
     Raises:
-        GalleryError: something in the gallery is damaged, or `target` is the gallery itself.
+        GalleryError: the gallery is encrypted and `decrypted` is not given, something in it is damaged, or
+            `target` is the gallery itself.
         InputError: the place cannot be written.
     """
+    if vault is not None and vault.is_encrypted and not decrypted:
+        raise GalleryError(
+            f"gallery {source}: it is encrypted, and an export is not; ask for it with decrypted=True "
+            "(--decrypted), or copy the file itself while nobody has it open"
+        )
     if target.exists() and target.samefile(source):
         raise GalleryError(f"gallery {source}: it cannot be exported onto itself; name another file")
     with (
         naming(source),
-        closing(connect(source, read_only=True)) as connection,
+        closing(connect(source, read_only=True, vault=vault)) as connection,
         replace_file(target) as stream,
     ):
         Path(stream.name).chmod(0o600)  # faces: for the owner only

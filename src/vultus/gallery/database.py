@@ -17,6 +17,7 @@ from pathlib import Path
 
 from vultus.errors import GalleryError
 from vultus.gallery.schema import VERSION, migrate, version_of
+from vultus.gallery.vault import SealingConnection, Vault
 
 PRAGMAS = (
     "foreign_keys = ON",
@@ -59,13 +60,21 @@ class Database:
         path: the file; made if missing, unless `read_only`.
         read_only: never write, not even a newer schema.
         wait_s: how long to wait for another process's transaction before giving up.
+        key: of an encrypted file; None takes the one that the environment names.
+
+    Attributes:
+        path: as given.
+        read_only: as given.
+        vault: seals and opens the rows.
 
     Raises:
         GalleryError: the file cannot be opened or made, is damaged, or is not a gallery.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, wait_s: float = WAIT_S) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, *, read_only: bool = False, wait_s: float = WAIT_S, key: bytes | None = None
+    ) -> None:
+        self.path, self.vault = path, Vault(key)
         self._wait_s = wait_s
         self.read_only = read_only
         self._process, self._is_closed = os.getpid(), False
@@ -73,10 +82,10 @@ class Database:
         if not read_only and not path.exists():
             create(path)
         with naming(path):
-            self._writer = connect(path, read_only=read_only)
+            self._writer = connect(path, read_only=read_only, vault=self.vault)
             try:
                 self._writer.execute("PRAGMA busy_timeout = 0")  # it waits in `_begin_writing`
-                self._reader = connect(path, read_only=True)
+                self._reader = connect(path, read_only=True, vault=self.vault)
             except BaseException:
                 self._writer.close()
                 raise
@@ -107,6 +116,7 @@ class Database:
         with self._reading, naming(self.path):
             self._reader.execute("BEGIN")
             with _transaction(self._reader):
+                self.vault.refresh(self._reader)
                 yield self._reader
 
     @contextmanager
@@ -122,6 +132,7 @@ class Database:
         with self._writing, naming(self.path):
             _begin_writing(self._writer, wait_s=self._wait_s)
             with _transaction(self._writer):
+                self.vault.refresh(self._writer)
                 yield self._writer
 
     def forget_deleted(self) -> None:
@@ -132,6 +143,25 @@ class Database:
         self.check_usable()
         with self._writing, suppress(sqlite3.OperationalError):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def compact(self) -> bool:
+        """Write the file anew without what was deleted, and empty the write-ahead log.
+
+        Returns:
+            Whether the log was emptied: not while others read.
+
+        Raises:
+            GalleryError: others write or read for too long, or the disk has no room for a second file.
+        """
+        self.check_usable()
+        with self._writing, self._reading, naming(self.path):
+            self._writer.execute("PRAGMA busy_timeout = 30000")
+            try:
+                self._writer.execute("VACUUM")
+                busy: int = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                self._writer.execute("PRAGMA busy_timeout = 0")
+        return not busy
 
     def check_usable(self) -> None:
         """Refuse to go on with a closed file, or with one that came over by fork().
@@ -180,8 +210,13 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool = False, vault: Vault | None = None) -> sqlite3.Connection:
     """A connection to an existing gallery, brought to the present schema version.
+
+    Args:
+        path: the file.
+        read_only: write nothing.
+        vault: seals and opens the rows; by default one with the key that the environment names.
 
     Raises:
         GalleryError: missing, a folder, empty, not a gallery, or of a newer version.
@@ -197,6 +232,8 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         else:
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
             migrate(connection)
+        connection.vault = vault or Vault()
+        connection.vault.refresh(connection)
     except BaseException:
         connection.close()
         raise
@@ -286,7 +323,7 @@ def check_header(path: Path) -> None:
         raise GalleryError(f"gallery {path}: the file is damaged, or not a gallery at all")
 
 
-def open_file(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
+def open_file(path: Path, *, mode: str = "rw") -> SealingConnection:
     """A bare connection to an existing file, whatever is in it.
 
     Args:
@@ -300,6 +337,7 @@ def open_file(path: Path, *, mode: str = "rw") -> sqlite3.Connection:
         timeout=WAIT_S,
         isolation_level=None,  # transactions are begun by hand
         check_same_thread=False,  # each connection has a lock
+        factory=SealingConnection,
     )
     connection.text_factory = _readable
     try:

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from vultus.gallery.damage import Damage
 from vultus.gallery.database import connect, naming
-from vultus.gallery.survey import intact_audit, intact_faces, intact_people, intact_settings
+from vultus.gallery.survey import (
+    intact_audit,
+    intact_faces,
+    intact_others,
+    intact_people,
+    intact_settings,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,11 @@ def check_file(path: Path) -> Checkup:
         damaged = _structure(connection)
         people = intact_people(connection, damaged)
         templates = sum(1 for _ in intact_faces(connection, people, damaged))
-        for _ in chain(intact_settings(connection, damaged), intact_audit(connection, damaged)):
+        for _ in chain(
+            intact_settings(connection, damaged),
+            intact_audit(connection, damaged),
+            intact_others(connection, damaged),
+        ):
             pass  # only the damaged ones are of interest
     return Checkup(len(people), templates, tuple(damaged))
 

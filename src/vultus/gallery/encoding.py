@@ -18,6 +18,7 @@ from vultus.gallery.rows import (
     read_crop,
     read_templates,
 )
+from vultus.gallery.vault import vault_of
 from vultus.image import decode_png, encode_png
 from vultus.types import Template
 
@@ -86,14 +87,14 @@ def write_faces(
     first = next_template_id(connection)
     for template_id, (row, crop) in enumerate(faces, start=first):
         owned = replace(row, id=template_id, identity_id=identity_id, contract=contract)
-        add_template(connection, owned, crop)
+        add_template(connection, *vault_of(connection).sealed(owned, crop))
 
 
 def read_faces(connection: sqlite3.Connection, person: PersonRow, *, path: Path) -> list[Face]:
-    """A person's templates with their crops, oldest first, each verified.
+    """A person's templates with their crops, oldest first, each verified and decrypted.
 
     Raises:
-        GalleryError: one is damaged or missing.
+        GalleryError: one is damaged or missing, or the key of an encrypted gallery is.
     """
     faces = []
     for row in read_templates(connection, "identity_id = ?", person.id):
@@ -102,7 +103,7 @@ def read_faces(connection: sqlite3.Connection, person: PersonRow, *, path: Path)
             raise gallery_error(path, damaged_template(row, person.name))
         if not is_crop_of(row, crop):
             raise gallery_error(path, damaged_crop(row, person.name))
-        faces.append((row, crop))
+        faces.append(vault_of(connection).opened(row, crop))
     check_count(person, len(faces), path=path)
     return faces
 

@@ -13,6 +13,7 @@ from vultus.gallery.damage import damaged_person, damaged_template, gallery_erro
 from vultus.gallery.database import Database
 from vultus.gallery.encoding import check_count
 from vultus.gallery.rows import PersonRow, TemplateRow, read_people, read_templates
+from vultus.gallery.vault import vault_of
 from vultus.match import CosineIndex
 from vultus.types import FloatArray
 
@@ -74,7 +75,7 @@ class Follower:
             if person is None:
                 orphan = damaged_template(template, reason="there is no such person")
                 raise gallery_error(self._database.path, orphan)
-            vector = self._verified(template, person)
+            vector = self._verified(connection, template, person)
             if not len(index):
                 index.reserve(count, len(vector))
             index.put(person.id, person.name, add={template.id: vector})
@@ -102,16 +103,19 @@ class Follower:
         added = [row for one in sorted(stored - held) for row in read_templates(connection, "id = ?", one)]
         return _Change(
             person,
-            add={template.id: self._verified(template, person) for template in added},
+            add={template.id: self._verified(connection, template, person) for template in added},
             remove=held - stored,
         )
 
-    def _verified(self, template: TemplateRow, person: PersonRow) -> FloatArray:
+    def _verified(
+        self, connection: sqlite3.Connection, template: TemplateRow, person: PersonRow
+    ) -> FloatArray:
         if not template.is_intact:
             raise gallery_error(self._database.path, damaged_template(template, person.name))
         check_contract(self._database.path, stored=template.contract, given=self._contract)
         self._contract = template.contract
-        return template.embedding
+        opened, _ = vault_of(connection).opened(template, None)
+        return opened.embedding
 
     def _intact(self, person: PersonRow) -> PersonRow:
         if not person.is_intact:

@@ -4,12 +4,17 @@ The audit log says who did what and when; it is kept for good. The change log sa
 the followers in other processes; only its end is kept.
 """
 
+import csv
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
 
 from vultus.gallery.rows import PersonRow, digest
+from vultus.image import replace_file
 
 KEPT_CHANGES = 100_000  # a follower that is further behind reads everything again
 
@@ -88,3 +93,22 @@ def note(
     note_gallery(connection, action, actor=actor, detail=detail, of=(person.id, person.name))
     change = connection.execute("INSERT INTO changes (identity_id) VALUES (?)", (person.id,)).lastrowid
     connection.execute("DELETE FROM changes WHERE seq <= ?", ((change or 0) - KEPT_CHANGES,))
+
+
+def write_audit(entries: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write entries of the audit log as CSV, one a line, for those who read it elsewhere.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    with replace_file(path) as stream, TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+        writer = csv.DictWriter(text, AUDIT_COLUMNS.split(", ")[:-1], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(entries)
+
+
+def forget_changes(connection: sqlite3.Connection) -> None:
+    """Empty the change log, and leave a gap in its count: followers elsewhere read everything anew."""
+    last: int = connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
+    connection.execute("DELETE FROM changes")
+    connection.execute("INSERT INTO changes (seq, identity_id) VALUES (?, '')", (last + 2,))

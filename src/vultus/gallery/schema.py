@@ -70,7 +70,25 @@ def _settings(connection: sqlite3.Connection) -> None:
         )""")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_people_templates_audit, _changes, _settings)
+def _other_vectors(connection: sqlite3.Connection) -> None:
+    """Vectors of another contract than the gallery's, which go with their template."""
+    connection.execute("""
+        CREATE TABLE other_vectors (
+            template_id INTEGER NOT NULL REFERENCES templates (id) ON DELETE CASCADE,
+            contract TEXT NOT NULL,
+            dimension INTEGER NOT NULL,
+            vector BLOB NOT NULL,
+            checksum BLOB NOT NULL,
+            PRIMARY KEY (template_id, contract)
+        ) WITHOUT ROWID""")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _people_templates_audit,
+    _changes,
+    _settings,
+    _other_vectors,
+)
 VERSION = len(MIGRATIONS)
 
 

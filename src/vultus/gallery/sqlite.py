@@ -48,9 +48,11 @@ class SqliteGallery:
         salvage: read what is intact of a damaged file, from a temporary copy; implies `read_only`. What is
             not intact stands in `damaged`.
         actor: who makes the changes, for the audit log.
+        key: of an encrypted gallery; None takes the one that the environment names (see `keys.py`).
 
     Raises:
-        GalleryError: the file cannot be opened or made, is damaged, is no gallery, or has another contract.
+        GalleryError: the file cannot be opened or made, is damaged, is no gallery, has another contract, or
+            is encrypted with another key.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SqliteGallery:
         read_only: bool = False,
         salvage: bool = False,
         actor: str = "",
+        key: bytes | None = None,
     ) -> None:
         self.path = Path(fspath(path))
         self.damaged: tuple[Damage, ...] = ()
@@ -72,7 +75,7 @@ class SqliteGallery:
             if salvage:
                 source = Path(stack.enter_context(TemporaryDirectory(prefix="vultus-"))) / "salvaged.db"
                 self.damaged = copy_intact(self.path, source).damaged
-            self._database = Database(source, read_only=read_only or salvage)
+            self._database = Database(source, read_only=read_only or salvage, key=key)
             stack.callback(self._database.close)
             self._check_contract()
             self._closing = stack.pop_all()
@@ -87,6 +90,16 @@ class SqliteGallery:
     def close(self) -> None:
         """Close the file. Whatever is called afterwards raises GalleryError; closing twice is no mistake."""
         self._closing.close()
+
+    @property
+    def database(self) -> Database:
+        """The file, for what is done to it as a whole: encryption, erasure, migration."""
+        return self._database
+
+    @property
+    def actor(self) -> str:
+        """Who makes the changes, as given."""
+        return self._actor
 
     @property
     def uri(self) -> str:
@@ -314,16 +327,24 @@ class SqliteGallery:
         with self._database.reading() as connection:
             return read_stats(connection, path=self._database.path)
 
-    def export(self, path: str | PathLike[str]) -> None:
+    def export(self, path: str | PathLike[str], *, decrypted: bool = False) -> None:
         """Write everybody, as they are at this moment, into one file (see `archive.py` for what is in it).
 
         An existing file is replaced.
 
+        Args:
+            path: the file.
+            decrypted: write the vectors and crops of an encrypted gallery for everybody to read; such a
+                gallery is not exported without it.
+
         Raises:
-            GalleryError: something in the gallery is damaged, or `path` is the gallery itself.
+            GalleryError: something in the gallery is damaged, `path` is the gallery itself, or the gallery
+                is encrypted.
             InputError: the place cannot be written.
         """
-        export_archive(self._database.path, Path(fspath(path)))
+        export_archive(
+            self._database.path, Path(fspath(path)), vault=self._database.vault, decrypted=decrypted
+        )
 
     def import_from(self, path: str | PathLike[str], *, on_conflict: OnConflict = "error") -> Imported:
         """Add everybody in an exported file: all in one transaction, with the ids and times they have there.
@@ -349,7 +370,7 @@ class SqliteGallery:
     def records(self) -> Iterator[Record]:
         """Everyone with everything, in order of enrolment, verified; one state of the file, for copies."""
         self._database.check_usable()
-        return read_records(self._database.path)
+        return read_records(self._database.path, vault=self._database.vault)
 
     def add_records(self, records: Sequence[Record]) -> None:
         """Add people who are not there yet, with the ids and times they have, all in one transaction."""

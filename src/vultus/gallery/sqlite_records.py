@@ -13,15 +13,16 @@ from vultus.gallery.journal import note
 from vultus.gallery.record import Record
 from vultus.gallery.refusals import check_absent
 from vultus.gallery.rows import PersonRow, read_people, save_person
+from vultus.gallery.vault import Vault
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path, *, vault: Vault | None = None) -> Iterator[Record]:
     """Everyone in a file, in order of enrolment, verified: one state of it, whatever others write meanwhile.
 
     Raises:
         GalleryError: something is damaged.
     """
-    with naming(path), closing(connect(path, read_only=True)) as connection:
+    with naming(path), closing(connect(path, read_only=True, vault=vault)) as connection:
         connection.execute("BEGIN")
         for person in read_people(connection, "1 ORDER BY seq"):
             if not person.is_intact:

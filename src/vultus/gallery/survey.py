@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vultus.gallery.damage import (
+    CHANGED,
     Damage,
     damaged_crop,
     damaged_entry,
@@ -19,6 +20,7 @@ from vultus.gallery.damage import (
 )
 from vultus.gallery.encoding import Face
 from vultus.gallery.journal import AUDIT_COLUMNS, AuditEntry
+from vultus.gallery.other_vectors import OtherVector
 from vultus.gallery.rows import PERSON_COLUMNS, TEMPLATE_COLUMNS, PersonRow, TemplateRow, is_crop_of
 from vultus.gallery.settings import SETTING_COLUMNS, Setting
 
@@ -82,6 +84,23 @@ def intact_settings(connection: sqlite3.Connection, damaged: list[Damage]) -> It
             yield setting
         else:
             damaged.append(damaged_setting(str(setting.name)))
+
+
+def intact_others(connection: sqlite3.Connection, damaged: list[Damage]) -> Iterator[OtherVector]:
+    """Every intact vector of another contract; the others are appended to `damaged`."""
+    query = "SELECT template_id, contract, dimension, vector, checksum FROM other_vectors"
+    try:
+        records = connection.execute(query).fetchall()
+    except sqlite3.DatabaseError as error:
+        damaged.append(Damage("the vectors of another contract", "", "", f"they cannot be read: {error}"))
+        return
+    for record in records:
+        other = OtherVector(*record)
+        if other.is_intact:
+            yield other
+        else:
+            what = f"the vector of template {other.template_id} under {other.contract}"
+            damaged.append(Damage(what, "", "", CHANGED))
 
 
 def _surviving(

@@ -8,7 +8,7 @@ from vultus.match.calibration import (
     calibration_to_json,
     shipped_calibration,
 )
-from vultus.match.cosine import Aggregate, CosineIndex
+from vultus.match.cosine import Aggregate, CosineIndex, per_person
 from vultus.match.false_matches import check_carries, threshold_at_fmr
 from vultus.match.intervals import bootstrap_over_people, wilson
 from vultus.match.score_norm import Cohort
@@ -37,6 +37,7 @@ __all__ = [
     "fmr_for_fpir",
     "identification_threshold",
     "least_fmr",
+    "per_person",
     "plain_threshold",
     "rates_at",
     "rates_at_fmr",
