@@ -27,7 +27,7 @@ from vultus.export.quantize import (
 from vultus.export.reference import OnnxReference
 from vultus.export.subjects import Subject
 from vultus.runtime import OnnxSession
-from vultus.types import Crops
+from vultus.types import Crops, FloatArray
 
 CROPS = default_crops((32, 32))
 PAIRS = {"QuantizeLinear", "DequantizeLinear"}
@@ -119,7 +119,7 @@ def test_the_percentile_cuts_the_range(toy: Subject, graph: bytes) -> None:
     batch[0, 0, 0, 0] = 50
     widths = {}
     for method in ("minmax", "percentile"):
-        ranges = calibrate(named, [batch], how=Int8(method=method, percentile=99.0))  # type: ignore[arg-type]
+        ranges = calibrate(named, [batch], how=Int8(method=method, percentile=99.0))
         low, high = ranges["images"].range_value
         widths[method] = float(np.ravel(high)[0] - np.ravel(low)[0])
     assert widths["percentile"] < 0.5 * widths["minmax"]
@@ -164,8 +164,8 @@ def linear() -> bytes:
 
 
 def test_dynamic_quantisation_turns_products_of_matrices_into_int8() -> None:
-    def feed(crops: Crops) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        return crops.astype(np.float32) / 255
+    def feed(crops: Crops) -> FloatArray:
+        return crops.astype(np.float32)
 
     gate = Gate(
         reference=OnnxReference(linear()), crops=CROPS, reference_feed=feed, limits=Limits(min_cosine=0.99)
@@ -214,7 +214,7 @@ def test_bf16_is_rounded_harder_than_fp16(toy: Subject, graph: bytes) -> None:
     errors = []
     for half in ("fp16", "bf16"):
         model = onnx.load_model_from_string(graph)
-        emulate(model, half)  # type: ignore[arg-type]
+        emulate(model, half)
         errors.append(float(np.abs(OnnxSession(model.SerializeToString()).run(batch)[0] - truth).mean()))
     assert 3 < errors[1] / errors[0] < 20  # 8 bits of mantissa, and 11
 

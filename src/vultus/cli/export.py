@@ -14,6 +14,7 @@ from vultus.cli.output import print_json
 from vultus.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from vultus.export.files import OnnxFile
     from vultus.export.gate import Limits, People
     from vultus.export.subjects import Subject
     from vultus.types import Crops
@@ -122,6 +123,79 @@ def onnx(
     )
     card = write(exported, out, told=story_of(Path(what)))
     show(out, card, passed=exported.passed, as_json=as_json)
+
+
+@app.command("tensorrt")
+def tensorrt(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|NAME",
+            help="An ONNX file of `vultus export onnx`, or a name in the catalogue.",
+            show_default=False,
+        ),
+    ],
+    out: Out,
+    *,
+    least: Annotated[int, typer.Option(min=1, help="The smallest batch.")] = 1,
+    usual: Annotated[int, typer.Option(min=1, help="The batch that it is tuned for.")] = 8,
+    greatest: Annotated[int, typer.Option(min=1, help="The largest batch.")] = 32,
+    timing_cache: Annotated[
+        Path | None,
+        typer.Option("--timing-cache", metavar="FILE", help="Read and written.", show_default=False),
+    ] = None,
+    workspace_mb: Annotated[int, typer.Option(min=1, help="Memory for the builder on the GPU.")] = 1024,
+    faces: Faces = None,
+    split: Split = "heldout",
+    tar: Tar = False,
+    far: Far = 1e-3,
+    min_cosine: MinCosine = 0.999,
+    max_tar_distance: MaxTarDistance = 0.002,
+    as_json: options.Json = False,
+) -> None:
+    """Build an FP16 engine for TensorRT on this machine's NVIDIA GPU, behind the gate.
+
+    The last layer and the normalisation stay in fp32. Not tried on a GPU: the conversion to fp16 is tested, the
+    calls to TensorRT only against a stand-in with the names of its version 11.4.
+
+    Example: vultus export tensorrt ours.onnx --out ours.engine --timing-cache timing.cache
+    """
+    needs_torch()
+    from vultus.export.card import write_engine
+    from vultus.export.files import read_file
+    from vultus.export.gate import Gate
+    from vultus.export.reference import OnnxReference
+    from vultus.export.tensorrt import Profile, export_tensorrt
+
+    source = read_file(model)
+    crops, people = read_gate_faces(faces, split=split, with_people=tar)
+    gate = Gate(
+        reference=OnnxReference(source.model),
+        crops=sized(crops, source),
+        reference_feed=source.feed,
+        limits=limits_of(min_cosine, max_tar_distance, far),
+        people=people,
+    )
+    known = timing_cache.read_bytes() if timing_cache is not None and timing_cache.exists() else b""
+    engine, passed = export_tensorrt(
+        source.model,
+        gate,
+        profile=Profile(least=least, usual=usual, greatest=greatest),
+        timing_cache=known,
+        workspace_mb=workspace_mb,
+    )
+    card = write_engine(out, engine.data, source.model, gate=passed)
+    if timing_cache is not None:
+        timing_cache.write_bytes(engine.timing_cache)
+    show(out, card, passed=passed, as_json=as_json)
+
+
+def sized(crops: Crops | None, source: OnnxFile) -> Crops:
+    """The crops of the gate, or those of the package, in the size that the network takes."""
+    from vultus.export.crops import default_crops, resized
+
+    size_hw = source.preprocessing.size_hw or (128, 192)
+    return default_crops(size_hw) if crops is None else resized(crops, size_hw)
 
 
 @app.command("safetensors")

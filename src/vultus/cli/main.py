@@ -22,6 +22,7 @@ from vultus.cli import (
     keys,
     models,
     people,
+    prune,
     quantize,
     recognise,
     serve,
@@ -80,6 +81,7 @@ app.command(rich_help_panel=SYSTEM)(ui.ui)
 app.command(rich_help_panel=SYSTEM)(train.train)
 app.add_typer(export.app, name="export", rich_help_panel=SYSTEM)
 app.command(rich_help_panel=SYSTEM)(quantize.quantize)
+app.command(rich_help_panel=SYSTEM)(prune.prune)
 app.command(rich_help_panel=SYSTEM)(models.models)
 app.command(rich_help_panel=SYSTEM)(doctor.doctor)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel=SYSTEM)

@@ -18,6 +18,7 @@ from vultus.cli.export import (
     needs_torch,
     read_gate_faces,
     show,
+    sized,
 )
 from vultus.cli.reporting import counted
 from vultus.errors import InputError
@@ -112,7 +113,7 @@ def quantize(
     crops, people = read_gate_faces(faces, split=split, with_people=tar)
     gate = Gate(
         reference=OnnxReference(source.model),
-        crops=_sized(crops, source),
+        crops=sized(crops, source),
         reference_feed=source.feed,
         limits=limits_of(min_cosine or (0.99 if to == "int8" else 0.999), max_tar_distance, far),
         people=people,
@@ -138,20 +139,12 @@ def quantize(
         typer.echo(f"in float: {', '.join(quantised.kept)}")
 
 
-def _sized(crops: Any, source: OnnxFile) -> Any:
-    """The crops of the gate in the size that the network takes."""
-    from vultus.export.crops import default_crops, resized
-
-    size_hw = source.preprocessing.size_hw or (128, 192)
-    return default_crops(size_hw) if crops is None else resized(crops, size_hw)
-
-
 def _quantised(source: OnnxFile, gate: Gate, *, to: To, how: Any, calibration: Any) -> Quantised:
     from vultus.export.precision import half_precision
     from vultus.export.quantize import Quantised, quantise_dynamic, quantise_static
 
     if to == "int8":
-        faces = _sized(calibration, source)
+        faces = sized(calibration, source)
         return quantise_static(source.model, gate, faces=faces, feed=source.feed, how=how)
     if to == "dynamic":
         return quantise_dynamic(source.model, gate, feed=source.feed)

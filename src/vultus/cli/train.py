@@ -26,6 +26,7 @@ RECIPES: Final = {
     "cosface": ("vultus.training.recipes.cosface", "CosFaceRecipe"),
     "arcface": ("vultus.training.recipes.arcface", "ArcFaceRecipe"),
     "distil": ("vultus.training.recipes.distil", "DistilRecipe"),
+    "qat": ("vultus.training.recipes.qat", "QATRecipe"),
     "adapt": ("vultus.training.recipes.adapt", "AdaptRecipe"),
     "moco": ("vultus.training.recipes.moco", "MoCoRecipe"),
     "yolov5_face": ("vultus.training.recipes.yolov5_face", "YOLOv5FaceRecipe"),

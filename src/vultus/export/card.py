@@ -38,6 +38,18 @@ def write_card(path: Path, data: bytes, *, gate: Passed, told: Mapping[str, Any]
     return page
 
 
+def write_engine(path: Path, data: bytes, model: bytes, *, gate: Passed) -> Path:
+    """Write an engine, whole or not at all, and the card of the graph that it was built of.
+
+    Returns:
+        The card's path.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as stream:
+        stream.write(data)
+    return write_card(path, model, gate=gate, told={"engine": {"bytes": len(data), "precision": "fp16"}})
+
+
 def card_of(path: Path, data: bytes) -> dict[str, Any]:
     """What the bytes say about themselves."""
     model = onnx.load_model_from_string(data)

@@ -17,6 +17,7 @@ from vultus.errors import DeviceError, ExportError, InputError, ShapeError
 from vultus.evaluate.curves import tar_at_far
 from vultus.export.layers import cosines, first_difference, probe
 from vultus.export.reference import Reference
+from vultus.interfaces import Session
 from vultus.match.all_pairs import genuine_similarities, impostor_similarities
 from vultus.runtime.onnx import OnnxSession
 from vultus.types import Crops, Embeddings, FloatArray
@@ -103,13 +104,25 @@ class Gate:
         Raises:
             ExportError: it does not pass; the message says why and where it began.
         """
+        return self.judge(OnnxSession(model), model=model, feed=feed)
+
+    def judge(self, session: Session, *, model: bytes | None = None, feed: Feed | None = None) -> Passed:
+        """What was measured, if what a session runs passes.
+
+        Args:
+            session: of any runtime.
+            model: the graph that it runs, to find the layer where a difference begins.
+            feed: makes of crops what it takes; None: what the reference takes.
+
+        Raises:
+            ExportError: it does not pass; the message says why and, of a graph, where it began.
+        """
         feed = feed or self.reference_feed
-        session = OnnxSession(model)
         worst = min(self._worst_cosine(model, session, feed, batch) for batch in BATCHES)
         passed = Passed(worst, len(self.crops))
         return passed if self.people is None else self._check_tar(session, feed, self.people, passed)
 
-    def _worst_cosine(self, model: bytes, session: OnnxSession, feed: Feed, batch: int) -> float:
+    def _worst_cosine(self, model: bytes | None, session: Session, feed: Feed, batch: int) -> float:
         """The lowest cosine over all crops in batches of this size, if it passes."""
         worst = 1.0
         count = max(batch, len(self.crops) // batch * batch)
@@ -131,16 +144,18 @@ class Gate:
                 worst = min(worst, cosine)
         return worst
 
-    def _refusal(self, model: bytes, feed: Feed, crops: Crops, *, told: str, batch: int) -> str:
-        theirs = self.reference.layers(self.reference_feed(crops))
-        ours = probe(model, list(theirs), feed(crops))
-        where = first_difference(ours, theirs, min_cosine=self.limits.min_cosine)
+    def _refusal(self, model: bytes | None, feed: Feed, crops: Crops, *, told: str, batch: int) -> str:
+        where = "its layers cannot be looked into"
+        if model is not None:
+            theirs = self.reference.layers(self.reference_feed(crops))
+            ours = probe(model, list(theirs), feed(crops))
+            where = first_difference(ours, theirs, min_cosine=self.limits.min_cosine)
         return (
             f"the graph does not answer as {self.reference.name} does: {told} at batch {batch}, at least "
             f"{self.limits.min_cosine} expected; {where}. Nothing is written"
         )
 
-    def _check_tar(self, session: OnnxSession, feed: Feed, people: People, passed: Passed) -> Passed:
+    def _check_tar(self, session: Session, feed: Feed, people: People, passed: Passed) -> Passed:
         far = self.limits.far
         theirs = tar_of(lambda crops: self.reference.run(self.reference_feed(crops))[0], people, far=far)
         ours = tar_of(lambda crops: session.run(feed(crops))[0], people, far=far)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from vultus.export.subjects import Subject
 from vultus.image import replace_file
@@ -36,3 +36,14 @@ def write_safetensors(subject: Subject, path: Path, *, is_half: bool = False) ->
 def _stored(tensor: Tensor, *, is_half: bool) -> Tensor:
     dense = tensor.detach().cpu().contiguous()
     return dense.to(torch.float16) if is_half and dense.dtype == torch.float32 else dense
+
+
+def write_state(network: nn.Module, path: Path) -> None:
+    """Write a state dict, whole or not at all: as safetensors if the name says so, else as PyTorch does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: _stored(tensor, is_half=False) for name, tensor in network.state_dict().items()}
+    with replace_file(path) as stream:
+        if path.suffix == ".safetensors":
+            stream.write(save(state))
+        else:
+            torch.save(state, stream)

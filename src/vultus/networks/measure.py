@@ -31,6 +31,11 @@ def cost(variant: Variant) -> Cost:
     with torch.device("meta"):
         network = variant.build().eval()
         images = example_images(variant, batch=1)
+    return cost_of(network, images)
+
+
+def cost_of(network: nn.Module, images: Sequence[Tensor]) -> Cost:
+    """Parameters and multiply-adds of a network in evaluation mode, for one input of this shape."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(*images)
     return Cost(parameter_count(network) / 1e6, counter.get_total_flops() / 2e9)

@@ -33,7 +33,7 @@ def load_onnx_convolutions(network: nn.Module, path: Path, *, example: Tensor) -
         WeightsError: not a readable ONNX file, or one with other convolutions.
     """
     stored = _read_convolutions(path)
-    layers = _convolutions_in_order(network, example)
+    layers = convolutions_in_order(network, example)
     shapes = [tuple(weight.shape) for weight, _ in stored]
     expected = [tuple(convolution.weight.shape) for convolution, _ in layers]
     if shapes != expected:
@@ -74,7 +74,7 @@ def _read_convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
     return convolutions
 
 
-def _convolutions_in_order(
+def convolutions_in_order(
     network: nn.Module, example: Tensor
 ) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
     """Each convolution, with the batch norm computed right after it, if any."""

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from vultus.errors import WeightsError
+from vultus.networks.slimmed import MARK, take_widths
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -16,7 +17,7 @@ def load_state(network: Network, path: Path, *, what: str) -> Network:
     """The network with the weights of a file, in evaluation mode.
 
     Args:
-        network: takes all of the weights, and has no others.
+        network: takes all of the weights, and has no others. Those of a pruned one make its layers narrower.
         path: of a state dict, in PyTorch's format or as .safetensors; `module.` prefixes of keys are dropped.
         what: the network in words, for the error.
 
@@ -25,7 +26,10 @@ def load_state(network: Network, path: Path, *, what: str) -> Network:
     """
     try:
         state = read_state(path)
-        network.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
+        named = {key.removeprefix("module."): value for key, value in state.items()}
+        if MARK in named:
+            take_widths(network, named)
+        network.load_state_dict(named)
     except (OSError, EOFError, RuntimeError, AttributeError, ValueError, pickle.UnpicklingError) as error:
         raise WeightsError(f"{path} must hold the state dict of {what}; {error}") from error
     return network.eval()
