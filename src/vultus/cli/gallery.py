@@ -8,12 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from vultus.cli import options
+from vultus.cli import gallery_care, gallery_engines, gallery_privacy, options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
-from vultus.cli.parts import gallery_path, open_gallery
+from vultus.cli.parts import any_gallery, gallery_path, open_gallery
 
 app = typer.Typer(no_args_is_help=True, help="Inspect, check, copy and rescue the gallery's file.")
+
+app.command("doctor")(gallery_care.doctor)
+app.command("migrate")(gallery_care.migrate)
+app.command("calibration")(gallery_care.calibration)
+app.command("erase")(gallery_privacy.erase)
+app.command("retention")(gallery_privacy.retention)
+app.command("new-key")(gallery_privacy.new_key)
+app.command("encrypt")(gallery_privacy.encrypt)
+app.command("rotate-key")(gallery_privacy.rotate_key)
+app.command("copy")(gallery_engines.copy)
+app.command("index")(gallery_engines.index)
 
 DAMAGED = 5
 """`vultus gallery check` exits with this, as every GalleryError does, when something is damaged."""
@@ -27,8 +38,8 @@ def info(
 
     Example: vultus gallery info
     """
-    with open_gallery(gallery, salvage=salvage) as store:
-        facts = {"file": str(store.path)} | asdict(store.stats())
+    with any_gallery(gallery, salvage=salvage) as store:
+        facts = {"gallery": store.uri} | asdict(store.stats())
     if as_json:
         print_json(facts)
     else:
@@ -44,7 +55,7 @@ def check(gallery: options.GalleryFile = None, as_json: options.Json = False) ->
 
     Example: vultus gallery check
     """
-    with open_gallery(gallery) as store:
+    with any_gallery(gallery) as store:
         found = store.check()
     if as_json:
         print_json(asdict(found))
@@ -56,14 +67,28 @@ def check(gallery: options.GalleryFile = None, as_json: options.Json = False) ->
 
 
 @app.command()
-def audit(gallery: options.GalleryFile = None, as_json: options.Json = False) -> None:
-    """Who enrolled, renamed and removed whom, and when.
+def audit(
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write it as CSV, for auditors.", show_default=False
+        ),
+    ] = None,
+    gallery: options.GalleryFile = None,
+    as_json: options.Json = False,
+) -> None:
+    """Who enrolled, renamed, removed and erased whom, and when.
 
-    Example: vultus gallery audit --json
+    Example: vultus gallery audit --output audit.csv
     """
-    with open_gallery(gallery) as store:
+    with any_gallery(gallery) as store:
         entries = [_entry_fields(entry) for entry in store.audit()]
-    if as_json:
+    if output is not None:
+        from vultus.gallery.journal import write_audit
+
+        write_audit(entries, output)
+        typer.echo(f"wrote {len(entries)} entries to {output}")
+    elif as_json:
         print_json(entries)
     else:
         print_table(entries, columns={key: key for key in ("at", "actor", "action", "name", "detail")})
@@ -72,6 +97,9 @@ def audit(gallery: options.GalleryFile = None, as_json: options.Json = False) ->
 @app.command("export")
 def export_people(
     target: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
+    decrypted: Annotated[
+        bool, typer.Option("--decrypted", help="Write what is encrypted in the gallery for all to read.")
+    ] = False,
     gallery: options.GalleryFile = None,
 ) -> None:
     """Write everybody into one file with checksums: for backups and for moving house.
@@ -79,7 +107,7 @@ def export_people(
     Example: vultus gallery export backup.zip
     """
     with open_gallery(gallery) as store:
-        store.export(target)
+        store.export(target, decrypted=decrypted)
         stats = store.stats()
     typer.echo(f"exported {stats.people} people with {stats.templates} templates to {target}")
 

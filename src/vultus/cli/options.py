@@ -112,12 +112,13 @@ MaxPixels = Annotated[
     typer.Option("--max-pixels", min=1, help="Refuse larger images before decoding them."),
 ]
 GalleryFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--gallery",
         envvar="VULTUS_GALLERY",
-        metavar="FILE",
-        help="The gallery's file; by default people.db in the user's data folder.",
+        metavar="FILE|ADDRESS",
+        help="The gallery: a file (by default people.db in the user's data folder), or an address such as "
+        "postgresql://user@host/database?gallery=NAME.",
         show_default=False,
     ),
 ]

@@ -10,19 +10,39 @@ from vultus.weights.environment import data_folder
 
 if TYPE_CHECKING:
     from vultus.detect import ExplainingDetector
-    from vultus.gallery import SqliteGallery
+    from vultus.gallery import DurableGallery, SqliteGallery
+    from vultus.interfaces import Gallery
     from vultus.pipeline import FaceRecognizer
     from vultus.runtime import Runtime
     from vultus.types import Image
 
 
-def gallery_path(given: Path | None) -> Path:
-    """The gallery's file: the given one, or people.db in the user's data folder."""
+def gallery_path(given: str | Path | None) -> Path:
+    """The gallery's file: the given one, or people.db in the user's data folder.
+
+    Raises:
+        InputError: the gallery is in a server.
+    """
+    from vultus.errors import InputError
+    from vultus.gallery import is_address
+
+    if given is not None and is_address(given):
+        raise InputError(
+            "this works on a gallery in a file only, and the given one is in a server; `vultus gallery copy` "
+            "brings it into a file"
+        )
     if given is not None:
-        return given
+        return Path(given)
     folder = data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return folder / "people.db"
+
+
+def gallery_address(given: str | Path | None) -> str:
+    """Where the gallery is: in a file or in a server."""
+    from vultus.gallery import is_address
+
+    return str(given) if given is not None and is_address(given) else str(gallery_path(given))
 
 
 def make_detector(
@@ -48,7 +68,7 @@ def runtime_for(asked: str, *, images: int) -> Runtime:
 
 def make_recognizer(
     *,
-    gallery: SqliteGallery | Path | None = None,
+    gallery: Gallery | str | Path | None = None,
     detector: str = DEFAULT_DETECTOR,
     embedder: str | None = None,
     min_similarity: float | None = None,
@@ -67,7 +87,17 @@ def make_recognizer(
     )
 
 
-def open_gallery(given: Path | None, *, salvage: bool = False) -> SqliteGallery:
+def any_gallery(given: str | Path | None, *, salvage: bool = False) -> DurableGallery:
+    """The gallery, in a file or in a server, which must exist; with whatever contract it has."""
+    from vultus import gallery
+
+    where = gallery_address(given)
+    if salvage or not gallery.is_address(where):
+        return open_gallery(given, salvage=salvage)
+    return gallery.open_gallery(where, create=False)
+
+
+def open_gallery(given: str | Path | None, *, salvage: bool = False) -> SqliteGallery:
     """The gallery's file, which must exist, opened with whatever contract it has."""
     from vultus.errors import GalleryError
     from vultus.gallery import SqliteGallery

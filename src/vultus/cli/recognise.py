@@ -14,7 +14,7 @@ import typer
 from vultus.cli import options, remote
 from vultus.cli.images import Run, find_images, report, short_names, stderr, with_progress
 from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
-from vultus.cli.parts import Pictures, gallery_path, make_recognizer, open_gallery
+from vultus.cli.parts import Pictures, any_gallery, gallery_address, make_recognizer
 from vultus.defaults import DEFAULT_DETECTOR, MIN_FACE_PX, MIN_SHARPNESS
 from vultus.errors import InputError, VultusError
 from vultus.types import FaceChoice, Image, Recognition
@@ -81,7 +81,7 @@ def enrol(
         else:
             recognizer = stack.enter_context(
                 make_recognizer(
-                    gallery=gallery_path(gallery),
+                    gallery=gallery_address(gallery),
                     detector=detector,
                     embedder=embedder,
                     min_similarity=min_similarity,
@@ -204,7 +204,7 @@ def identify(
     with ExitStack() as stack:
         client = remote.connect(server, key, context=context, also={"top_k"})
         if client is None:
-            store = stack.enter_context(open_gallery(gallery, salvage=salvage))
+            store = stack.enter_context(any_gallery(gallery, salvage=salvage))
             recognizer = make_recognizer(
                 gallery=store, detector=detector, embedder=embedder, min_similarity=min_similarity
             )

@@ -7,7 +7,7 @@ from vultus.gallery.doctor import Checkup
 from vultus.gallery.engine import DurableGallery
 from vultus.gallery.journal import AuditEntry
 from vultus.gallery.names import checked_name
-from vultus.gallery.open import open_gallery
+from vultus.gallery.open import is_address, open_gallery
 from vultus.gallery.salvage import Salvaged, salvage
 from vultus.gallery.sqlite import SqliteGallery
 from vultus.gallery.stats import GalleryStats
@@ -25,6 +25,7 @@ __all__ = [
     "SqliteGallery",
     "checked_name",
     "copy_gallery",
+    "is_address",
     "open_gallery",
     "salvage",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from vultus.detect import load_detector
 from vultus.embed import load_embedder
 from vultus.errors import InputError
-from vultus.gallery import SqliteGallery
+from vultus.gallery import open_gallery
 from vultus.image import ImageSource, load_image
 from vultus.interfaces import Detector, Embedder, Gallery
 from vultus.match import Threshold
@@ -47,7 +47,8 @@ class FaceRecognizer:
         ('Eileen Collins', None)
 
     Args:
-        gallery: a gallery, or the file of one, created if missing; None for detecting and verifying only.
+        gallery: a gallery, or the file or address of one, created if missing; None for detecting and
+            verifying only.
         detector: finds faces; by default MTCNN with the public weights that come with the package.
         embedder: by default the package's own default, which needs no download.
         min_similarity: one threshold for everything. By default each decision has its own, taken from the
@@ -83,7 +84,7 @@ class FaceRecognizer:
         if gallery is None or isinstance(gallery, Gallery):
             self._gallery = gallery
         else:
-            self._gallery = SqliteGallery(fspath(gallery), contract=self.embedder.contract)
+            self._gallery = open_gallery(gallery, contract=self.embedder.contract)
         if self._gallery is not None:
             check_contract(self.embedder, self._gallery)
         _ = self.min_similarity  # an impossible one is refused now
