@@ -1,7 +1,12 @@
-"""MTCNN beside facenet-pytorch's MTCNN: the same weights, the same photos, in one process, turn about.
+"""Our detectors beside facenet-pytorch's MTCNN: the same photos, in one process, turn about.
 
-    python benchmarks/detect.py
-    python benchmarks/detect.py --json > detect.json
+    python -m benchmarks.detect
+    python -m benchmarks.detect --runtime openvino --json > detect.json
+    python -m benchmarks.detect --detectors retinaface --longest-px 640
+
+MTCNN has the same weights on both sides, and is measured with the smallest faces of 20 and of 40 pixels.
+Other detectors are measured as they are by default, or with the longer side at `--longest-px`, beside
+facenet-pytorch with the same smallest faces.
 
 Photos: `six-friends.jpg` fitted to 640x480, and four copies of it, mirrored beside each other, tiled to
 1920x1080: a crowd of 24 faces. Where torchvision is not installed, facenet-pytorch gets the stand-in of the
@@ -9,63 +14,29 @@ tests; the time spent in that is taken off, so that its non-maximum suppression 
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import cv2
-import numpy as np
 import onnxruntime
 import torch
+from benchmarks.peers_worker import stand_in
+from benchmarks.photos import PHOTOS, fitted, tiled
 
 from vultus.detect import load_detector
 from vultus.image import load_image
+from vultus.interfaces import Detector
+from vultus.runtime import RUNTIMES
 from vultus.types import Image
-
-ROOT = Path(__file__).resolve().parents[1]
-PHOTOS = Path(os.environ.get("VULTUS_SHARED", ROOT.parent / "shared")) / "data" / "photos"
-
-
-def fitted(image: Image, size_hw: tuple[int, int]) -> Image:
-    """The image as large as it fits into the size, in its middle, on black."""
-    scale = min(size_hw[0] / image.shape[0], size_hw[1] / image.shape[1])
-    height, width = round(image.shape[0] * scale), round(image.shape[1] * scale)
-    canvas = np.zeros((*size_hw, 3), np.uint8)
-    top, left = (size_hw[0] - height) // 2, (size_hw[1] - width) // 2
-    canvas[top : top + height, left : left + width] = cv2.resize(
-        image, (width, height), interpolation=cv2.INTER_AREA
-    )
-    return canvas
-
-
-def tiled(image: Image, size_hw: tuple[int, int]) -> Image:
-    """Two by two copies, mirrored left to right beside each other."""
-    quarter = fitted(image, (size_hw[0] // 2, size_hw[1] // 2))
-    row = np.hstack([quarter, quarter[:, ::-1]])
-    return np.ascontiguousarray(np.vstack([row, row[:, ::-1]]))
-
-
-def stand_in() -> ModuleType | None:
-    """The tests' stand-in for torchvision, unless the real one is here."""
-    if importlib.util.find_spec("torchvision") is not None:
-        return None
-    spec = importlib.util.spec_from_file_location(
-        "torchvision_stand_in", ROOT / "tests" / "detect" / "torchvision_stand_in.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def load_peer(fake: ModuleType | None) -> Callable[[float], Any]:
@@ -77,10 +48,9 @@ def load_peer(fake: ModuleType | None) -> Callable[[float], Any]:
 
 
 def compare(
-    image: Image, min_face_px: float, *, peer: Any, fake: ModuleType | None, rounds: int, threads: int
+    ours: Detector, image: Image, *, peer: Any, fake: ModuleType | None, rounds: int
 ) -> dict[str, Any]:
     """Time both, one after the other, `rounds` times, after one call each that does not count."""
-    ours = load_detector(min_face_px=min_face_px, min_score=0.7, threads=threads)
     counts = {"vultus": len(ours.detect(image)), "facenet-pytorch": len(peer.detect(image)[0])}
     times: dict[str, list[float]] = {name: [] for name in counts}
     for _ in range(rounds):
@@ -96,11 +66,20 @@ def compare(
     medians = {name: 1000 * statistics.median(values) for name, values in times.items()}
     return {
         "size_hw": list(image.shape[:2]),
-        "min_face_px": min_face_px,
         "faces": counts,
         "median_ms": medians,
         "ratio": medians["facenet-pytorch"] / medians["vultus"],
     }
+
+
+def settings(names: Sequence[str], longest_px: int | None) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Name, options, and the peer's smallest face, of each row."""
+    for name in names:
+        if name == "mtcnn":
+            yield from ((name, {"min_face_px": px, "min_score": 0.7}, px) for px in (20, 40))
+        else:
+            given: dict[str, Any] = {} if longest_px is None else {"longest_px": longest_px}
+            yield from ((name, given, px) for px in (20, 40))
 
 
 def machine(threads: int, fake: ModuleType | None) -> dict[str, Any]:
@@ -128,6 +107,9 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=11, help="timed calls of each (default 11)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="for both (default: all cores)")
+    parser.add_argument("--detectors", default="mtcnn,retinaface", help="names with commas between")
+    parser.add_argument("--longest-px", type=int, help="of the detectors that take it")
+    parser.add_argument("--runtime", default="onnx", choices=RUNTIMES)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -135,23 +117,32 @@ def main() -> None:
     fake = stand_in()
     make_peer = load_peer(fake)
     photo = load_image(PHOTOS / "six-friends.jpg")
-    results = [
-        compare(image, px, peer=make_peer(px), fake=fake, rounds=arguments.rounds, threads=arguments.threads)
+    results: list[dict[str, Any]] = [
+        {"detector": name, "options": options, "peer_min_face_px": px}
+        | compare(
+            load_detector(name, threads=arguments.threads, runtime=arguments.runtime, **options),
+            image,
+            peer=make_peer(px),
+            fake=fake,
+            rounds=arguments.rounds,
+        )
         for image in (fitted(photo, (480, 640)), tiled(photo, (1080, 1920)))
-        for px in (20, 40)
+        for name, options, px in settings(arguments.detectors.split(","), arguments.longest_px)
     ]
     about = machine(arguments.threads, fake)
     if arguments.json:
         print(json.dumps({"machine": about, "results": results}, indent=2))
         return
     print(", ".join(f"{name} {value}" for name, value in about.items()))
-    print("| photo | min face | faces: ours / theirs | ours, ms | facenet-pytorch, ms | times as fast |")
-    print("|---|---|---|---|---|---|")
+    print("| photo | ours | their smallest face | faces: ours, theirs | ms: ours | theirs | times as fast |")
+    print("|---|---|---|---|---|---|---|")
     for each in results:
         height, width = each["size_hw"]
         faces, medians = each["faces"], each["median_ms"]
+        options = ", ".join(f"{key} {value}" for key, value in each["options"].items())
         print(
-            f"| {width}x{height} | {each['min_face_px']} | {faces['vultus']} / {faces['facenet-pytorch']} "
+            f"| {width}x{height} | {each['detector']} {options} | {each['peer_min_face_px']} "
+            f"| {faces['vultus']}, {faces['facenet-pytorch']} "
             f"| {medians['vultus']:.0f} | {medians['facenet-pytorch']:.0f} | {each['ratio']:.1f} |"
         )
 

@@ -137,7 +137,7 @@ def test_a_batch_that_does_not_fit_is_refused_with_both_shapes(two_outputs: byte
 
 
 def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="cannot load the given 7 bytes"):
+    with pytest.raises(WeightsError, match="the given 7 bytes are no ONNX graph"):
         OpenVinoSession(b"rubbish")
     with pytest.raises(WeightsError, match="cannot read"):
         OpenVinoSession(tmp_path / "missing.onnx")

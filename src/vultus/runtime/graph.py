@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from vultus.errors import WeightsError
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto, TensorProto
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 
 def repair_graph(model: bytes) -> bytes:
@@ -36,19 +36,28 @@ def repair_graph(model: bytes) -> bytes:
     Raises:
         WeightsError: the bytes are no ONNX graph, or its batch axis cannot be freed.
     """
-    import onnx  # here, because only third-party files need it: 0.07 s
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no stubs
-
-    try:
-        proto = onnx.load_model_from_string(model)
-    except DecodeError as error:
-        raise WeightsError(f"the given {len(model)} bytes are no ONNX graph: {error}") from error
+    proto = read_graph(model)
     before = proto.SerializeToString(deterministic=True)
     for mend in (_unpack_blocked_weights, _rewrite_prelu, _drop_what_is_not_read, _free_batch_axis):
         mend(proto.graph)
     proto.ir_version = max(proto.ir_version, 4)  # the first in which weights need not be inputs
     after = proto.SerializeToString(deterministic=True)
     return model if after == before else after
+
+
+def read_graph(model: bytes) -> "ModelProto":
+    """The graph in these bytes.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    import onnx  # here, because not every network is looked into: 0.07 s
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no stubs
+
+    try:
+        return onnx.load_model_from_string(model)
+    except DecodeError as error:
+        raise WeightsError(f"the given {len(model)} bytes are no ONNX graph: {error}") from error
 
 
 def _unpack_blocked_weights(graph: "GraphProto") -> None:

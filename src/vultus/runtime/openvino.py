@@ -4,6 +4,8 @@ Networks that were quantised to int8 (QDQ nodes) run in int8 as they are. An fp3
 bfloat16 where that is asked for: matrix units (AMX) make it three to five times as fast, and it keeps 8
 bits of each number. Whether a network bears that is measured, not assumed (`vultus.runtime.opening`).
 
+Where PReLU was taken apart for ONNX Runtime, it is put together again: OpenVINO has a kernel for it.
+
 OpenVINO is the extra `openvino`; it is imported when the first session is made.
 """
 
@@ -23,7 +25,9 @@ import numpy as np
 from vultus.errors import DeviceError, InputError, MissingExtraError, ShapeError, WeightsError
 from vultus.runtime.compiled_files import read_compiled, write_compiled
 from vultus.runtime.device import usable_cores
+from vultus.runtime.graph import read_graph
 from vultus.runtime.onnx import OnnxShape, shape_told
+from vultus.runtime.prelu import restore_prelu
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,10 +92,7 @@ class OpenVinoSession:
     @cached_property
     def metadata(self) -> Mapping[str, str]:
         """What the graph says about itself."""
-        import onnx
-
-        proto = onnx.load_model_from_string(self._model)
-        return {each.key: each.value for each in proto.metadata_props}
+        return {each.key: each.value for each in read_graph(self._model).metadata_props}
 
     def run(self, batch: FloatArray) -> list[FloatArray]:
         """The network's outputs for (N, ...) inputs, in the order of the graph's output list.
@@ -196,7 +197,7 @@ def _compiled(model: bytes, settings: dict[str, Any], *, folder: Path | None) ->
 
 def _compile(core: Core, model: bytes, settings: dict[str, Any]) -> CompiledModel:
     try:
-        return core.compile_model(core.read_model(model), "CPU", settings)
+        return core.compile_model(core.read_model(restore_prelu(model)), "CPU", settings)
     except RuntimeError as error:
         raise WeightsError(f"OpenVINO cannot load the given {len(model)} bytes: {error}") from error
 

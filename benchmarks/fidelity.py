@@ -1,0 +1,163 @@
+"""The fidelity gate: may these weights run in bfloat16? Judged on real faces, against their own fp32 answers.
+
+    python -m benchmarks.fidelity --embedder sface-int8bq
+    python -m benchmarks.fidelity --retinaface retinaface-mobilenet0.25
+
+What comes out stands in the catalogue (`WeightsEntry.bf16`), and decides whether `runtime="openvino"` takes
+bfloat16 where the processor has matrix units for it. It must run on such a processor: elsewhere bfloat16 is
+computed in fp32, and everything passes.
+
+An embedder passes if, over the faces of the LFW development set, the median cosine between both precisions is
+at least 0.999 and the least 0.99, and the rate of genuine pairs accepted at a false match rate of 1 in 100
+moves by at most 0.2 points. A detector passes if on every photo it finds the same faces: as many, in the same
+places (IoU of at least 0.9), with scores within 0.05.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from benchmarks.photos import PHOTOS
+from numpy.typing import NDArray
+
+from vultus.detect import RetinaFaceDetector, load_detector
+from vultus.detect.loading import open_weights
+from vultus.embed.embedder import SessionEmbedder
+from vultus.embed.loading import read_model
+from vultus.errors import ImageError
+from vultus.geometry.boxes import iou
+from vultus.image import load_image
+from vultus.runtime import OpenVinoSession
+from vultus.runtime.device import processor
+from vultus.runtime.onnx import CPU
+from vultus.runtime.opening import BF16_UNIT
+from vultus.types import Detections, Embeddings, Image
+from vultus.weights import store
+from vultus.weights.catalog import entry
+from vultus.weights.description import RetinaFaceDecoding
+
+MEDIAN_COSINE: Final = 0.999
+LEAST_COSINE: Final = 0.99
+FMR: Final = 0.01
+MAX_TAR_SHIFT: Final = 0.002
+MIN_IOU: Final = 0.9
+MAX_SCORE_SHIFT: Final = 0.05
+
+
+def judge_embedder(name: str, folder: Path, *, faces: int) -> dict[str, Any]:
+    """Both precisions on the same crops."""
+    weights = entry(name)
+    model = read_model(weights)
+    images, people = read_faces(folder, faces)
+    found = [largest(load_detector("retinaface"), image) for image in images]
+    fp32, bf16 = (
+        SessionEmbedder(weights, OpenVinoSession(model, precision=precision)) for precision in ("f32", "bf16")
+    )
+    crops = np.concatenate(
+        [fp32.align(image, face) for image, face in zip(images, found, strict=True) if len(face)]
+    )
+    owners = np.array([person for person, face in zip(people, found, strict=True) if len(face)])
+    first, second = fp32.embed(crops), bf16.embed(crops)
+    cosines = np.sum(first * second, axis=1)
+    rates = [accepted(each, owners) for each in (first, second)]
+    shift = float(np.abs(first @ first.T - second @ second.T).max())
+    figures = {
+        "faces": len(crops),
+        "median_cosine": float(np.median(cosines)),
+        "least_cosine": float(cosines.min()),
+        "largest_shift_of_a_similarity": shift,
+        "accepted_fp32": rates[0],
+        "accepted_bf16": rates[1],
+    }
+    passed = (
+        figures["median_cosine"] >= MEDIAN_COSINE
+        and figures["least_cosine"] >= LEAST_COSINE
+        and abs(rates[0] - rates[1]) <= MAX_TAR_SHIFT
+    )
+    return {"is_passed": bool(passed)} | figures
+
+
+def read_faces(folder: Path, count: int) -> tuple[list[Image], list[str]]:
+    """Images, and whose they are: people of several images first."""
+    people = sorted(
+        (each for each in folder.iterdir() if each.is_dir()), key=lambda each: -len(list(each.iterdir()))
+    )
+    chosen = [(path, person.name) for person in people for path in sorted(person.iterdir())[:4]][:count]
+    return [load_image(path) for path, _ in chosen], [name for _, name in chosen]
+
+
+def largest(detector: Any, image: Image) -> Detections:
+    """The largest face, if there is one."""
+    faces: Detections = detector.detect(image)
+    return faces[int(faces.sizes_px.argmax())] if len(faces) else faces
+
+
+def accepted(embeddings: Embeddings, owners: NDArray[np.str_]) -> float:
+    """The share of genuine pairs above the threshold that 1 in 100 impostor pairs reach."""
+    similarities = embeddings @ embeddings.T
+    rows, columns = np.triu_indices(len(owners), 1)
+    is_genuine = owners[rows] == owners[columns]
+    pairs = similarities[rows, columns]
+    impostors = np.sort(pairs[~is_genuine])[::-1]
+    threshold = impostors[int(FMR * len(impostors))]
+    return float(np.mean(pairs[is_genuine] > threshold))
+
+
+def judge_retinaface(weights: str) -> dict[str, Any]:
+    """Both precisions on the same photos."""
+    model = store.read(entry(weights))
+    opened = open_weights(weights, RetinaFaceDecoding, threads=None, providers=(CPU,))
+    fp32, bf16 = (
+        RetinaFaceDetector(
+            OpenVinoSession(model, precision=precision),
+            preprocessing=opened.preprocessing,
+            decoding=opened.decoding,
+            longest_px=640,
+        )
+        for precision in ("f32", "bf16")
+    )
+    faces, ious, shifts, differing = 0, [1.0], [0.0], []
+    for path in sorted(PHOTOS.iterdir()):
+        try:
+            image = load_image(path)
+        except ImageError:
+            continue
+        first, second = fp32.detect(image), bf16.detect(image)
+        faces += len(first)
+        if len(first) != len(second):
+            differing.append(f"{path.name}: {len(first)} and {len(second)}")
+        elif len(first):
+            overlaps = iou(first.boxes, second.boxes)
+            ious += list(overlaps.max(axis=1))
+            shifts += list(np.abs(first.scores - second.scores[overlaps.argmax(axis=1)]))
+    passed = not differing and min(ious) >= MIN_IOU and max(shifts) <= MAX_SCORE_SHIFT
+    return {
+        "is_passed": bool(passed),
+        "faces": faces,
+        "least_iou": float(min(ious)),
+        "largest_shift_of_a_score": float(max(shifts)),
+        "photos_with_other_faces": differing,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--embedder", help="a name in the catalogue")
+    parser.add_argument("--retinaface", help="a name in the catalogue")
+    parser.add_argument("--lfw", type=Path, default=PHOTOS.parent / "lfw-dev" / "images")
+    parser.add_argument("--faces", type=int, default=2000)
+    arguments = parser.parse_args()
+    if BF16_UNIT not in processor()[1]:
+        parser.error(f"this processor has no {BF16_UNIT}: the gate would compare fp32 with itself")
+    if arguments.embedder:
+        print(json.dumps(judge_embedder(arguments.embedder, arguments.lfw, faces=arguments.faces), indent=2))
+    if arguments.retinaface:
+        print(json.dumps(judge_retinaface(arguments.retinaface), indent=2))
+
+
+if __name__ == "__main__":
+    main()
