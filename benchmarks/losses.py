@@ -136,8 +136,8 @@ RECIPES = {
         lambda d, c, _: losses.CircleLoss(d, c, scale=4 * SCALE), "against classes, gamma 64 for 256, m 0.25"
     ),
     "circle_pairs": Recipe(
-        lambda *_: partial(losses.circle_pair_loss, scale=4 * SCALE),
-        "between faces, gamma 64 for 256, m 0.25",
+        lambda *_: partial(losses.circle_pair_loss, margin_cos=0.4, scale=20.0),
+        "between faces, gamma 20 for 80, m 0.4",
     ),
     "contrastive": Recipe(
         lambda *_: BalancedPairs(losses.ContrastiveLoss()), "unit vectors, m 1, balanced pairs"
