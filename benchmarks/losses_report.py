@@ -40,7 +40,7 @@ short a training does not part them in a plane: people overlap under every loss.
 - Settings: margins as published; scale 16 where 64 is published (NormFace: 30), 64 where 256 is, as there are
   20 classes and few steps. A course or a momentum meant for long runs is shortened, as the table says. None
   was searched for, but for circle_pairs: with the settings of circle it did not leave the start, and now has
-  the paper's for retrieval. The learning rate and the network were chosen with softmax. All that was chosen by
+  the paper's for retrieval. The learning rate and the network were chosen with softmax. All that was done by
   these same pairs, so the leads over the start are a little too friendly.
 - Not here: losses of detection, distillation and domain adaptation, which do not learn identities; MoCo,
   which needs a second encoder; Partial FC, which is the loss it spreads.
