@@ -149,7 +149,7 @@ def test_a_large_gallery_is_read_into_as_much_memory_as_it_needs(
     gallery: SqliteGallery, faces: MakeFaces
 ) -> None:
     gallery.enrol("Anna", faces(1500, crops=False))
-    follower = Follower(gallery._database)
+    follower = Follower(gallery.database)
     assert len(follower.index()) == 1500
     assert follower.index().n_bytes == 1500 * 16 * 4
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vultus.errors import InputError
 from vultus.gallery.other_vectors import read_vectors
+from vultus.gallery.rows import TemplateRow
 from vultus.gallery.sqlite import SqliteGallery
 from vultus.gallery.vault import vault_of
 from vultus.match import per_person
@@ -109,41 +110,54 @@ def compare(
         InputError: fewer than two people have vectors of that contract.
         GalleryError: a row is damaged.
     """
-    with gallery.database.reading() as connection:
-        vault = vault_of(connection)
-        rows = [
-            (vault.opened(present, None)[0], vault.opened(other, None)[0])
-            for present, other in read_vectors(connection, contract, path=gallery.path)
-        ]
+    rows = _both(gallery, contract)
     people, owners = np.unique([present.identity_id for present, _ in rows], return_inverse=True)
     if len(people) < 2:
         raise InputError(f"{len(people)} people have vectors of {contract}: nobody could be confused")
     probes = np.sort(np.random.default_rng(seed).permutation(len(rows))[:max_probes])
     before = _search(np.stack([present.embedding for present, _ in rows]), owners, probes)
     after = _search(np.stack([other.embedding for _, other in rows]), owners, probes)
-    is_mated = np.bincount(owners)[owners[probes]] > 1
-    names = {person.id: person.name for person in gallery.people()}
-    changes: list[Change] = []
-    decisions: Counter[tuple[Decision, Decision]] = Counter()
+    mates = np.bincount(owners)[owners[probes]] > 1
+    pairs = np.empty((0, 2), np.intp)
     if thresholds is not None:
         pairs = np.stack([before.named(thresholds[0]), after.named(thresholds[1])], axis=1)
-        for probe, (old, new) in zip(probes, pairs, strict=True):
-            decisions[_decision(old, owners[probe]), _decision(new, owners[probe])] += 1
-            if old != new and len(changes) < MAX_CHANGES:
-                told = [None if one == _NOBODY else names[people[one]] for one in (old, new)]
-                changes.append(Change(rows[probe][0].id, names[people[owners[probe]]], *told))
-    mated = int(is_mated.sum())
+    names = {person.id: person.name for person in gallery.people()}
     return Agreement(
         before=rows[0][0].contract,
         after=contract,
         probes=len(probes),
-        mated=mated,
-        rank1_before=float((before.first == owners[probes])[is_mated].sum() / max(mated, 1)),
-        rank1_after=float((after.first == owners[probes])[is_mated].sum() / max(mated, 1)),
+        mated=int(mates.sum()),
+        rank1_before=_share(before.first == owners[probes], mates),
+        rank1_after=_share(after.first == owners[probes], mates),
         same_first=float(np.mean(before.first == after.first)),
-        decisions=dict(decisions),
-        changes=tuple(changes),
+        decisions=Counter(
+            (_decision(old, owner), _decision(new, owner))
+            for (old, new), owner in zip(pairs, owners[probes[: len(pairs)]], strict=True)
+        ),
+        changes=tuple(
+            Change(
+                rows[probe][0].id,
+                names[people[owners[probe]]],
+                *(None if one == _NOBODY else names[people[one]] for one in (old, new)),
+            )
+            for (old, new), probe in zip(pairs, probes[: len(pairs)], strict=True)
+            if old != new
+        )[:MAX_CHANGES],
     )
+
+
+def _both(gallery: SqliteGallery, contract: str) -> list[tuple[TemplateRow, TemplateRow]]:
+    """Each template as it is, and as it is under the other contract; decrypted."""
+    with gallery.database.reading() as connection:
+        vault = vault_of(connection)
+        return [
+            (vault.opened(present, None)[0], vault.opened(other, None)[0])
+            for present, other in read_vectors(connection, contract, path=gallery.path)
+        ]
+
+
+def _share(hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
+    return float(hits[among].mean()) if among.any() else 0.0
 
 
 def _search(rows: Embeddings, owners: NDArray[np.intp], probes: NDArray[np.intp]) -> _Search:

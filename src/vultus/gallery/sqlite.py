@@ -50,6 +50,10 @@ class SqliteGallery:
         actor: who makes the changes, for the audit log.
         key: of an encrypted gallery; None takes the one that the environment names (see `keys.py`).
 
+    Attributes:
+        database: the file, for what is done to it as a whole: encryption, erasure, migration.
+        damaged: what `salvage` found not intact.
+
     Raises:
         GalleryError: the file cannot be opened or made, is damaged, is no gallery, has another contract, or
             is encrypted with another key.
@@ -68,18 +72,18 @@ class SqliteGallery:
     ) -> None:
         self.path = Path(fspath(path))
         self.damaged: tuple[Damage, ...] = ()
-        self._keep_crops, self._actor = keep_crops, actor
+        self._keep_crops, self.actor = keep_crops, actor
         self._contract = contract or ""
         with ExitStack() as stack:
             source = self.path
             if salvage:
                 source = Path(stack.enter_context(TemporaryDirectory(prefix="vultus-"))) / "salvaged.db"
                 self.damaged = copy_intact(self.path, source).damaged
-            self._database = Database(source, read_only=read_only or salvage, key=key)
-            stack.callback(self._database.close)
+            self.database = Database(source, read_only=read_only or salvage, key=key)
+            stack.callback(self.database.close)
             self._check_contract()
             self._closing = stack.pop_all()
-        self._follower = Follower(self._database, contract=self._contract)
+        self._follower = Follower(self.database, contract=self._contract)
 
     def __enter__(self) -> Self:
         return self
@@ -92,16 +96,6 @@ class SqliteGallery:
         self._closing.close()
 
     @property
-    def database(self) -> Database:
-        """The file, for what is done to it as a whole: encryption, erasure, migration."""
-        return self._database
-
-    @property
-    def actor(self) -> str:
-        """Who makes the changes, as given."""
-        return self._actor
-
-    @property
     def uri(self) -> str:
         """Where the gallery is: its path."""
         return str(self.path)
@@ -109,7 +103,7 @@ class SqliteGallery:
     @property
     def contract(self) -> str:
         """The contract of every embedding in this gallery; empty while it holds none and was given none."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             first = first_template(connection, path=self.path)
         return self._contract if first is None else first.contract
 
@@ -132,7 +126,7 @@ class SqliteGallery:
         display = checked_name(name)
         text = None if metadata is None else checked_metadata(metadata)
         faces = encoded_all(templates, keep_crops=self._keep_crops)
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             dimension = faces[0][0].dimension
             contract = contract_for(connection, path=self.path, given=self._contract, dimension=dimension)
             known = self._named(connection, display)
@@ -153,12 +147,12 @@ class SqliteGallery:
         Raises:
             GalleryError: no such person, or their rows are damaged.
         """
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             person = self._person(connection, identity_id)
             deleted = delete_person(connection, person)
             check_count(person, deleted, path=self.path)
             self._note(connection, person, "remove", f"{deleted} deleted")
-        self._database.forget_deleted()
+        self.database.forget_deleted()
 
     def remove_template(self, identity_id: str, template_id: int) -> Identity:
         """Delete one template, a damaged one too; the ids are those of `template_ids`.
@@ -166,14 +160,14 @@ class SqliteGallery:
         Raises:
             GalleryError: no such person or template, or it is their last one: then remove the person.
         """
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             person = self._person(connection, identity_id)
             check_removable(person, template_id, of=_template_ids(connection, person))
             connection.execute("DELETE FROM templates WHERE id = ?", (template_id,))
             person = replace(person, template_count=person.template_count - 1)
             save_person(connection, person)
             self._note(connection, person, "remove_template", f"template {template_id}")
-        self._database.forget_deleted()
+        self.database.forget_deleted()
         return person.identity()
 
     def rename(self, identity_id: str, name: str) -> Identity:
@@ -184,7 +178,7 @@ class SqliteGallery:
             GalleryError: no such person, or the name is somebody else's.
         """
         display = checked_name(name)
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             person = self._person(connection, identity_id)
             other = next(read_people(connection, "name_key = ?", name_key(display)), None)
             check_free(other, person)
@@ -201,7 +195,7 @@ class SqliteGallery:
             GalleryError: no such person.
         """
         text = checked_metadata(metadata)
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             person = replace(self._person(connection, identity_id), metadata=text)
             save_person(connection, person)
             self._note(connection, person, "set_metadata", "")
@@ -237,7 +231,7 @@ class SqliteGallery:
         Raises:
             GalleryError: somebody's row is damaged.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             rows = list(read_people(connection))
         intact = [self._intact(row) for row in rows]
         return [row.identity() for row in sorted(intact, key=lambda row: row.name_key)]
@@ -249,7 +243,7 @@ class SqliteGallery:
             InputError: what can be neither.
             GalleryError: no such person; a name that differs only in case is pointed out.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             if is_id(name_or_id):
                 return self._person(connection, name_or_id).identity()
             person = self._named(connection, checked_name(name_or_id))
@@ -263,7 +257,7 @@ class SqliteGallery:
         Raises:
             GalleryError: no such person, or a template or crop of theirs is damaged.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             faces = read_faces(connection, self._person(connection, identity_id), path=self.path)
         return [decoded(row, crop) for row, crop in faces]
 
@@ -273,15 +267,11 @@ class SqliteGallery:
         Raises:
             GalleryError: no such person.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return _template_ids(connection, self._person(connection, identity_id))
 
     def template_count(self) -> int:
-        """How many templates a probe is compared with; cheap once the gallery has been searched.
-
-        Raises:
-            GalleryError: a row is damaged.
-        """
+        """How many templates a probe is compared with; cheap once the gallery has been searched."""
         return len(self._follower.index())
 
     def calibration(self) -> Calibration | None:
@@ -290,7 +280,7 @@ class SqliteGallery:
         Raises:
             GalleryError: it is damaged.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             first = first_template(connection, path=self.path)
             contract = self._contract if first is None else first.contract
             return read_calibration(connection, contract, path=self.path)
@@ -298,24 +288,19 @@ class SqliteGallery:
     def set_calibration(self, calibration: Calibration) -> None:
         """Store a calibration in place of an earlier one of the same contract.
 
-        One of another contract than the gallery's may be stored ahead of a migration; it is not given out
-        before the gallery has that contract.
+        One of another contract than the gallery's is given out once the gallery has that contract.
 
         Raises:
             InputError: it names no contract.
         """
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             write_calibration(connection, calibration)
             detail = f"{calibration.contract}: FMR {calibration.fmr:g}, FPIR {calibration.fpir:g}"
-            note_gallery(connection, "set_calibration", actor=self._actor, detail=detail)
+            note_gallery(connection, "set_calibration", actor=self.actor, detail=detail)
 
     def audit(self) -> list[AuditEntry]:
-        """Who did what and when, oldest first.
-
-        Raises:
-            GalleryError: an entry is damaged.
-        """
-        with self._database.reading() as connection:
+        """Who did what and when, oldest first; a damaged entry raises GalleryError."""
+        with self.database.reading() as connection:
             entries = list(read_audit(connection))
         for entry in entries:
             if not entry.is_intact:
@@ -324,58 +309,53 @@ class SqliteGallery:
 
     def stats(self) -> GalleryStats:
         """What the gallery holds."""
-        with self._database.reading() as connection:
-            return read_stats(connection, path=self._database.path)
+        with self.database.reading() as connection:
+            return read_stats(connection, path=self.database.path)
 
     def export(self, path: str | PathLike[str], *, decrypted: bool = False) -> None:
         """Write everybody, as they are at this moment, into one file (see `archive.py` for what is in it).
 
-        An existing file is replaced.
-
         Args:
-            path: the file.
-            decrypted: write the vectors and crops of an encrypted gallery for everybody to read; such a
-                gallery is not exported without it.
+            path: the file; an existing one is replaced.
+            decrypted: an encrypted gallery is exported only with this, for everybody to read.
 
         Raises:
-            GalleryError: something in the gallery is damaged, `path` is the gallery itself, or the gallery
-                is encrypted.
+            GalleryError: something is damaged, `path` is the gallery itself, or the gallery is encrypted.
             InputError: the place cannot be written.
         """
-        export_archive(
-            self._database.path, Path(fspath(path)), vault=self._database.vault, decrypted=decrypted
-        )
+        vault = self.database.vault
+        export_archive(self.database.path, Path(fspath(path)), vault=vault, decrypted=decrypted)
 
     def import_from(self, path: str | PathLike[str], *, on_conflict: OnConflict = "error") -> Imported:
         """Add everybody in an exported file: all in one transaction, with the ids and times they have there.
 
         Args:
             path: the file.
-            on_conflict: what to do about somebody whose id or name is in the gallery already: "error"
-                changes nothing at all, "skip" keeps the gallery's, "replace" takes the file's.
+            on_conflict: about somebody whose id or name is there already: "error" changes nothing at all,
+                "skip" keeps the gallery's, "replace" takes the file's.
 
         Raises:
             InputError: an unknown `on_conflict`.
             GalleryError: the file is damaged or of another contract, or there is a conflict.
         """
         return import_archive(
-            self._database,
+            self.database,
             Path(fspath(path)),
             contract=self._contract,
             on_conflict=on_conflict,
             keep_crops=self._keep_crops,
-            actor=self._actor,
+            actor=self.actor,
         )
 
     def records(self) -> Iterator[Record]:
         """Everyone with everything, in order of enrolment, verified; one state of the file, for copies."""
-        self._database.check_usable()
-        return read_records(self._database.path, vault=self._database.vault)
+        self.database.check_usable()
+        return read_records(self.database.path, vault=self.database.vault)
 
     def add_records(self, records: Sequence[Record]) -> None:
         """Add people who are not there yet, with the ids and times they have, all in one transaction."""
         write_records(
-            self._database, records, contract=self._contract, keep_crops=self._keep_crops, actor=self._actor
+            self.database, records, contract=self._contract, keep_crops=self._keep_crops, actor=self.actor
         )
 
     def check(self) -> Checkup:
@@ -387,7 +367,7 @@ class SqliteGallery:
         return check_file(self.path)
 
     def _check_contract(self) -> None:
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             first = next(read_templates(connection), None)
         if first is not None and first.is_intact:  # a damaged one is reported by what would use it
             check_contract(self.path, stored=first.contract, given=self._contract)
@@ -412,7 +392,7 @@ class SqliteGallery:
         return person
 
     def _note(self, connection: sqlite3.Connection, person: PersonRow, action: str, detail: str) -> None:
-        note(connection, person, action, actor=self._actor, detail=detail)
+        note(connection, person, action, actor=self.actor, detail=detail)
 
 
 def _template_ids(connection: sqlite3.Connection, person: PersonRow) -> list[int]:
