@@ -13,8 +13,7 @@ from vultus.export.state import write_state
 from vultus.export.subjects import load_subject
 from vultus.networks.catalog import NETWORKS
 from vultus.networks.compact_resnet import CompactResNet
-from vultus.networks.slimmed import MARK
-from vultus.networks.state import load_state
+from vultus.networks.state import MARK, load_state
 
 SMALL = "compact-resnet-slim"
 

@@ -155,8 +155,8 @@ def tensorrt(
 ) -> None:
     """Build an FP16 engine for TensorRT on this machine's NVIDIA GPU, behind the gate.
 
-    The last layer and the normalisation stay in fp32. Not tried on a GPU: the conversion to fp16 is tested, the
-    calls to TensorRT only against a stand-in with the names of its version 11.4.
+    The last layer and the normalisation stay in fp32. Not tried on a GPU: the conversion to fp16 is tested,
+    the calls to TensorRT only against a stand-in with the names of its version 11.4.
 
     Example: vultus export tensorrt ours.onnx --out ours.engine --timing-cache timing.cache
     """

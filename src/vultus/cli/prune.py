@@ -123,23 +123,21 @@ def _show(
     typer.echo(f"  vultus train distil --run runs/pruned {knobs}")
 
 
-def _accuracies(subject: Subject, pruned: Pruned, lfw: Path) -> tuple[float, float]:
+def _accuracies(subject: Subject, pruned: Pruned, lfw: Path) -> tuple[float, ...]:
     """10-fold accuracy of both networks, straight from PyTorch."""
     from vultus.detect import load_detector
     from vultus.embed.embedder import SessionEmbedder
     from vultus.evaluate.pair_sets import read_pair_set
-    from vultus.export.side_by_side import compare_accuracy
+    from vultus.export.side_by_side import accuracies
     from vultus.networks.torch_session import TorchSession
     from vultus.weights.exported import entry_of
 
     if subject.facts is None:
         raise InputError(f"{subject.name} is no embedding network")
     pair_set = read_pair_set("lfw", lfw)
-    before, after = (
+    embedders = [
         SessionEmbedder(entry_of(Path(name), name.encode(), subject.facts), TorchSession(network))
         for name, network in (("before", subject.network), ("after", pruned.network))
-    )
+    ]
     with counted("Accuracy before and after", total=len(pair_set.pairs.images)) as on_progress:
-        return compare_accuracy(
-            pair_set, before, after, detector=load_detector("mtcnn"), on_progress=on_progress
-        )
+        return accuracies(pair_set, embedders, detector=load_detector("mtcnn"), on_progress=on_progress)

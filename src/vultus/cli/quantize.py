@@ -156,20 +156,18 @@ def _accuracy(source: OnnxFile, data: bytes, lfw: Path) -> dict[str, float]:
     from vultus.detect import load_detector
     from vultus.embed.embedder import SessionEmbedder
     from vultus.evaluate.pair_sets import read_pair_set
-    from vultus.export.side_by_side import compare_accuracy
+    from vultus.export.side_by_side import accuracies
     from vultus.runtime import OnnxSession
     from vultus.weights.exported import entry_of
 
     if source.facts is None:
         raise InputError("--lfw measures embedding networks, and this is none")
     pair_set = read_pair_set("lfw", lfw)
-    before, after = (
+    embedders = [
         SessionEmbedder(entry_of(Path("model.onnx"), each, source.facts), OnnxSession(each))
         for each in (source.model, data)
-    )
+    ]
     with counted("Accuracy before and after", total=len(pair_set.pairs.images)) as on_progress:
-        measured = compare_accuracy(
-            pair_set, before, after, detector=load_detector("mtcnn"), on_progress=on_progress
-        )
-    percent = {name: round(100 * value, 3) for name, value in measured._asdict().items()}
-    return {**percent, "points lost": round(percent["before"] - percent["after"], 3)}
+        measured = accuracies(pair_set, embedders, detector=load_detector("mtcnn"), on_progress=on_progress)
+    before, after = (round(100 * accuracy, 3) for accuracy in measured)
+    return {"before": before, "after": after, "points lost": round(before - after, 3)}

@@ -14,11 +14,12 @@ LARGEST = float(np.finfo(np.float16).max)
 
 
 def store_half(model: onnx.ModelProto) -> None:
-    """Store the weights of at least `MIN_ENTRIES` numbers in fp16."""
+    """Store the weights of at least `MIN_ENTRIES` numbers in fp16, but no vectors."""
     graph = model.graph
     casts = []
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < MIN_ENTRIES:
+        is_vector = len(tensor.dims) > 0 and set(tensor.dims[1:]) <= {1}  # such as the slopes of a PReLU
+        if tensor.data_type != TensorProto.FLOAT or is_vector or int(np.prod(tensor.dims)) < MIN_ENTRIES:
             continue
         values = numpy_helper.to_array(tensor)
         if float(np.abs(values).max()) > LARGEST:

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from vultus.errors import InputError
 from vultus.networks.measure import Cost, cost_of
-from vultus.networks.slimmed import mark_pruned
+from vultus.networks.state import mark_pruned
 
 Importance: TypeAlias = Literal["l1", "l2", "bn-scale", "fpgm", "lamp", "taylor", "random"]
 BISECTIONS: Final = 8

@@ -1,7 +1,7 @@
-"""Two embedders on the same faces: accuracy before and after, with one detection of each photo for both."""
+"""Several embedders on the same faces: their accuracies, with one detection of each photo for all of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,70 +15,59 @@ from vultus.interfaces import Detector
 from vultus.types import Crops, Detections, Embeddings, Image
 
 
-class Accuracies(NamedTuple):
-    """10-fold accuracies, 0 to 1."""
-
-    before: float
-    after: float
-
-
 class SideBySide:
-    """An `Embedder` that answers with the rows of two, which must cut faces alike.
+    """An `Embedder` that answers with the rows of several, which must cut faces alike.
+
+    Args:
+        embedders: at least one.
 
     Raises:
-        InputError: they cut them differently.
+        InputError: they cut faces differently.
     """
 
-    def __init__(self, before: SessionEmbedder, after: SessionEmbedder) -> None:
-        if before.preprocessing.alignment != after.preprocessing.alignment:
-            raise InputError(
-                f"both must see the same crops, got {before.preprocessing.alignment} and "
-                f"{after.preprocessing.alignment}"
-            )
-        self._before, self._after = before, after
-        self.contract = f"{before.contract}+{after.contract}"
+    def __init__(self, embedders: Sequence[SessionEmbedder]) -> None:
+        cuts = {embedder.preprocessing.alignment for embedder in embedders}
+        if len(cuts) != 1:
+            raise InputError(f"all must see the same crops, got {' and '.join(map(str, cuts)) or 'none'}")
+        self._embedders = embedders
+        self.contract = "+".join(embedder.contract for embedder in embedders)
         self.min_similarity: float | None = None
 
     def alignable(self, faces: Detections) -> NDArray[np.bool_]:
         """(N,) whether each face can be cut out."""
-        return self._before.alignable(faces)
+        return self._embedders[0].alignable(faces)
 
     def align(self, image: Image, faces: Detections) -> Crops:
         """The crops of these faces."""
-        return self._before.align(image, faces)
+        return self._embedders[0].align(image, faces)
 
     def embed(self, crops: Crops) -> Embeddings:
-        """(N, 2 D): two unit vectors, one after the other."""
-        return np.concatenate([self._before.embed(crops), self._after.embed(crops)], axis=1)
+        """(N, D1 + D2 + ...): unit vectors, one after the other."""
+        return np.concatenate([embedder.embed(crops) for embedder in self._embedders], axis=1)
 
 
-def compare_accuracy(
+def accuracies(
     pair_set: PairSet,
-    before: SessionEmbedder,
-    after: SessionEmbedder,
+    embedders: Sequence[SessionEmbedder],
     *,
     detector: Detector,
     on_progress: Progress | None = None,
-) -> Accuracies:
-    """The accuracies of both embedders over the same detections.
+) -> tuple[float, ...]:
+    """The 10-fold accuracy of each embedder, 0 to 1, over the same detections.
 
     Args:
         pair_set: such as LFW's.
-        before: one embedder.
-        after: the other.
+        embedders: which cut faces alike.
         detector: finds the faces.
         on_progress: told how many images were just finished.
 
     Raises:
         InputError, ImageError: as of the evaluation.
     """
-    both = embed_images(
-        pair_set.paths(), detector=detector, embedder=SideBySide(before, after), on_progress=on_progress
+    joined = embed_images(
+        pair_set.paths(), detector=detector, embedder=SideBySide(embedders), on_progress=on_progress
     )
-    size = both.embeddings.shape[1] // 2
-    halves = (both.embeddings[:, :size], both.embeddings[:, size:])
-    accuracies = [
-        evaluate_pairs(pair_set.pairs, replace(both, embeddings=np.ascontiguousarray(half)))
-        for half in halves
-    ]
-    return Accuracies(*(each.verification.accuracy for each in accuracies))
+    ends = np.cumsum([embedder.embedding_size for embedder in embedders])
+    rows = np.split(joined.embeddings, ends[:-1], axis=1)
+    results = [evaluate_pairs(pair_set.pairs, replace(joined, embeddings=each)) for each in rows]
+    return tuple(result.verification.accuracy for result in results)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vultus.embed.embedder import network_input
-from vultus.errors import InputError, WeightsError
+from vultus.errors import InputError
 from vultus.export import retinaface, yolov5_face
 from vultus.export.gate import Feed
 from vultus.export.mtcnn import OUTPUTS as MTCNN_OUTPUTS
@@ -203,10 +203,7 @@ def _built(name: str, weights: Path, channels: retinaface.Channels | None) -> nn
     network = NETWORKS[name].build()
     if name not in {"mtcnn-pnet", "mtcnn-rnet"}:
         return network
-    try:
-        state = read_state(weights)
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"cannot read {weights}: {error}") from error
+    state = read_state(weights)
     heads = len([key for key in state if key.endswith(("4_3.weight", "5_3.weight"))])
     return type(network)(has_landmarks=heads > 0) if heads else network
 
