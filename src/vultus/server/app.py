@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -79,7 +81,14 @@ def create_app(settings: Settings, engine: FaceRecognizer) -> FastAPI:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    return refusal_of(request, error)
+    response = refusal_of(request, error)
+    if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        path = request.url.path
+        routes = [route for route in ROUTES if isinstance(route, APIRoute) and route.path_regex.match(path)]
+        response.headers["Allow"] = ", ".join(
+            sorted(method for route in routes for method in route.methods or ())
+        )
+    return response
 
 
 def _describe_keys(app: FastAPI) -> None:

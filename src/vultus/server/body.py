@@ -151,8 +151,8 @@ def is_list(model: type[BaseModel], name: str) -> bool:
 
 def body_document(model: type[BaseModel]) -> dict[str, Any]:
     """How OpenAPI describes a body that is read by `read_as`: once as JSON, once as multipart."""
-    as_json = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    as_json.pop("$defs", None)
+    described = model.model_json_schema()
+    as_json = _in_place(described, described.pop("$defs", {}))
     as_form = json.loads(json.dumps(as_json).replace('"format": "byte"', '"format": "binary"'))
     content: dict[str, Any] = {JSON: {"schema": as_json}, MULTIPART: {"schema": as_form}}
     examples = as_json.pop("examples", None)
@@ -160,3 +160,14 @@ def body_document(model: type[BaseModel]) -> dict[str, Any]:
     if examples:
         content[JSON]["examples"] = {"example": {"value": examples[0]}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _in_place(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """A schema with its definitions where they are used: inside of OpenAPI, references lead elsewhere."""
+    if isinstance(schema, list):
+        return [_in_place(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _in_place(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _in_place(value, definitions) for key, value in schema.items()}

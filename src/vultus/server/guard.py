@@ -86,11 +86,12 @@ class GuardedRoute(APIRoute):
     ) -> None:
         self.method, self.needs = method, needs
         self.is_write, self.reads_stream = is_write, reads_stream
+        self.may_repeat = is_write and method != "GET" and not reads_stream
         self.has_body = body is not None or reads_stream
         extra = {"security": SECURITY, "x-scope": str(needs)} | (document or {})
         if body is not None:
             extra |= body_document(body)
-        if is_write:
+        if self.may_repeat:
             extra["parameters"] = [_IDEMPOTENCY_KEY]
         options.setdefault("responses", {}).update(_refusals(has_body=self.has_body))
         options.setdefault("operation_id", endpoint.__name__)
@@ -134,7 +135,7 @@ class GuardedRoute(APIRoute):
         if self.reads_stream:
             return await answer(request)
         await request.body()
-        token = request.headers.get("idempotency-key") if self.is_write else None
+        token = request.headers.get("idempotency-key") if self.may_repeat else None
         with deadline_in(settings.deadline_s):  # a slow line costs its owner only the time for the body
             if token is None:
                 return await answer(request)

@@ -1,7 +1,7 @@
 """`/v1/people` and their templates: who is enrolled."""
 
 from base64 import b64encode
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query
 from starlette.responses import Response
@@ -120,6 +120,18 @@ def _enrol(name: str, body: EnrolIn, service: Service) -> EnrolmentOut:
     return enrolled(service.recognizer.enrol(name, list(images), metadata=metadata, policy=policy))
 
 
+def _links(place: str, *operations: str) -> dict[str, Any]:
+    """In OpenAPI: which operations take the id that stands in an answer."""
+    links = {
+        name: {"operationId": name, "parameters": {"person_id": f"$response.body#/{place}"}}
+        for name in operations
+    }
+    return {"responses": {"201": {"links": links}}}
+
+
+OF_PERSON = (
+    "get_person", "change_person", "list_templates", "enrol_templates", "delete_template", "delete_person",
+)  # fmt: skip
 PERSON = "/v1/people/{person_id}"
 TEMPLATES = f"{PERSON}/templates"
 ROUTES = [
@@ -128,6 +140,7 @@ ROUTES = [
         "/v1/people",
         create_person,
         method="POST",
+        document=_links("person/id", *OF_PERSON),
         needs=Scope.ENROL,
         body=PersonIn,
         is_write=True,
