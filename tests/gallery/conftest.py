@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -96,3 +97,14 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
         return Engine("milvus", f"{server}?gallery=g{uuid.uuid4().hex}", schema_version=1)
     server = request.getfixturevalue("postgres")
     return Engine("postgres", f"{server}{'&' if '?' in server else '?'}gallery={uuid.uuid4().hex}", 1)
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """The address of a database of its own, without tables."""
+    name = f"test_{uuid.uuid4().hex}"
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield urlsplit(postgres)._replace(path=f"/{name}").geturl()
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

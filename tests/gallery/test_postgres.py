@@ -36,16 +36,6 @@ def gallery(uri: str) -> Iterator[PostgresGallery]:
         yield made
 
 
-@pytest.fixture
-def database(postgres: str) -> Iterator[str]:
-    """The address of a database of its own, without tables."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield urlsplit(postgres)._replace(path=f"/{name}").geturl()
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 def probe(template: Template) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return template.embedding[np.newaxis]
 

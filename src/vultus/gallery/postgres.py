@@ -8,6 +8,7 @@ run in the server. They are exact until somebody builds an index, which says wha
 from vultus.errors import MissingExtraError
 
 try:
+    from vultus.gallery.postgres_erasure import erase
     from vultus.gallery.postgres_index import build_index
     from vultus.gallery.postgres_rows import Hnsw
     from vultus.gallery.postgres_server import PostgresServer
@@ -15,6 +16,7 @@ except ImportError as error:
     raise MissingExtraError(
         "a gallery in PostgreSQL needs psycopg and pgvector: pip install 'vultus[postgres]'"
     ) from error
+from vultus.gallery.erasure import Erasure
 from vultus.gallery.served import ServedGallery
 
 
@@ -99,3 +101,12 @@ class PostgresGallery(ServedGallery):
         self._check_writable()
         with self._server.writing() as rows:
             rows.forget_index()
+
+    def erase(self, identity_id: str) -> Erasure:
+        """Erase a person, and search the tables for what is left; others wait while the tables are rewritten.
+
+        Raises:
+            GalleryError: no such person, or their record is damaged.
+        """
+        self._check_writable()
+        return erase(self._server, identity_id, actor=self._actor)

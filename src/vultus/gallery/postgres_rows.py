@@ -258,6 +258,16 @@ class PostgresRows:
         ((last,),) = self._all(_LAST_ENTRY, self._gallery)
         self._note_all([AuditEntry(last + 1, now(), _text(actor), action, *of, detail)])
 
+    def replace_entry(self, entry: AuditEntry) -> None:
+        """Write an entry of the audit log in place of the one with its number."""
+        self._do("DELETE FROM vultus.audit WHERE gallery_id = %s AND seq = %s", self._gallery, entry.seq)
+        self._note_all([entry])
+
+    def delete_settings(self, pattern: str) -> None:
+        """Forget every setting whose name is LIKE this."""
+        query = "DELETE FROM vultus.settings WHERE gallery_id = %s AND name LIKE %s"
+        self._do(query, self._gallery, pattern)
+
     def _note_all(self, entries: Sequence[AuditEntry]) -> None:
         sealed = [(*astuple(one)[:-1], digest("audit", *astuple(one)[:-1])) for one in entries]
         rows = [(self._gallery, *row) for row in sealed]
