@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vultus.cli import options
-from vultus.cli.parts import gallery_path, make_recognizer
+from vultus.cli.parts import gallery_address, make_recognizer
 from vultus.defaults import DEFAULT_DETECTOR
 from vultus.errors import InputError
 
@@ -68,7 +68,7 @@ def ui(
     from vultus.ui.serving import serve  # Gradio takes seconds to load
 
     with make_recognizer(
-        gallery=gallery_path(gallery),
+        gallery=gallery_address(gallery),
         detector=detector,
         embedder=embedder,
         min_similarity=min_similarity,
