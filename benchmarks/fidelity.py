@@ -9,8 +9,9 @@ computed in fp32, and everything passes.
 
 An embedder passes if, over the faces of the LFW development set, the median cosine between both precisions is
 at least 0.999 and the least 0.99, and the rate of genuine pairs accepted at a false match rate of 1 in 100
-moves by at most 0.2 points. A detector passes if on every photo it finds the same faces: as many, in the same
-places (IoU of at least 0.9), with scores within 0.05.
+moves by at most 0.2 points. A detector passes if on every photo each face that one precision finds with a
+score of at least 0.6 (0.1 above what counts as a face) is found by the other, in the same place (IoU of at
+least 0.8), with a score within 0.05. Doubtful faces may differ: at the threshold any last digit decides.
 """
 
 import argparse
@@ -26,7 +27,6 @@ from vultus.detect import RetinaFaceDetector, load_detector
 from vultus.detect.loading import open_weights
 from vultus.embed.embedder import SessionEmbedder
 from vultus.embed.loading import read_model
-from vultus.errors import ImageError
 from vultus.geometry.boxes import iou
 from vultus.image import load_image
 from vultus.runtime import OpenVinoSession
@@ -42,7 +42,8 @@ MEDIAN_COSINE: Final = 0.999
 LEAST_COSINE: Final = 0.99
 FMR: Final = 0.01
 MAX_TAR_SHIFT: Final = 0.002
-MIN_IOU: Final = 0.9
+MIN_IOU: Final = 0.8
+CONFIDENT: Final = 0.6
 MAX_SCORE_SHIFT: Final = 0.05
 
 
@@ -118,27 +119,28 @@ def judge_retinaface(weights: str) -> dict[str, Any]:
         )
         for precision in ("f32", "bf16")
     )
-    faces, ious, shifts, differing = 0, [1.0], [0.0], []
+    missing: list[str] = []
+    faces, ious, shifts = 0, [1.0], [0.0]
     for path in sorted(PHOTOS.iterdir()):
-        try:
-            image = load_image(path)
-        except ImageError:
-            continue
+        image = load_image(path)
         first, second = fp32.detect(image), bf16.detect(image)
         faces += len(first)
-        if len(first) != len(second):
-            differing.append(f"{path.name}: {len(first)} and {len(second)}")
-        elif len(first):
-            overlaps = iou(first.boxes, second.boxes)
-            ious += list(overlaps.max(axis=1))
-            shifts += list(np.abs(first.scores - second.scores[overlaps.argmax(axis=1)]))
-    passed = not differing and min(ious) >= MIN_IOU and max(shifts) <= MAX_SCORE_SHIFT
+        for one, other in ((first, second), (second, first)):
+            confident = one[one.scores >= CONFIDENT]
+            overlaps = iou(confident.boxes, other.boxes)
+            best = overlaps.max(axis=1, initial=0)
+            found = best >= MIN_IOU
+            missing += [f"{path.name}: {score:.2f}" for score in confident.scores[~found]]
+            if found.any():
+                partners = other.scores[overlaps[found].argmax(axis=1)]
+                ious.append(float(best[found].min()))
+                shifts.append(float(np.abs(confident.scores[found] - partners).max()))
     return {
-        "is_passed": bool(passed),
+        "is_passed": not missing and max(shifts) <= MAX_SCORE_SHIFT,
         "faces": faces,
-        "least_iou": float(min(ious)),
-        "largest_shift_of_a_score": float(max(shifts)),
-        "photos_with_other_faces": differing,
+        "least_iou": min(ious),
+        "largest_shift_of_a_score": max(shifts),
+        "confident_faces_without_partner": missing,
     }
 
 

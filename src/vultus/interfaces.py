@@ -46,6 +46,16 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class FrugalDetector(Protocol):
+    """A detector that knows how much of an image it needs to see."""
+
+    @property
+    def needed_px(self) -> int | None:
+        """From which longer side on a larger image shows it nothing more; None where every pixel counts."""
+        ...
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Turns aligned faces into unit vectors. Safe to call from several threads."""
 

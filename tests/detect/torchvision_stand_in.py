@@ -1,4 +1,4 @@
-"""As much of torchvision as facenet-pytorch's MTCNN imports: two functions, of which detection calls one.
+"""As much of torchvision as facenet-pytorch's MTCNN imports: two functions, one for detection, one for crops.
 
 torchvision does not go beside the pinned torch. `batched_nms` is written from its documentation, so that the
 oracle owes nothing to the code it judges. Used by the tests and by `benchmarks/detect.py`.
@@ -39,9 +39,9 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
     return torch.from_numpy(np.array(kept, dtype=np.int64))
 
 
-def to_tensor(picture: object) -> Tensor:
-    """Only facenet-pytorch's own cropping would call it."""
-    raise NotImplementedError(picture)
+def to_tensor(picture: NDArray[np.float32]) -> Tensor:
+    """(H, W, C) to (C, H, W); facenet-pytorch's own cropping calls it, with floats, whose range stays."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
 @contextmanager

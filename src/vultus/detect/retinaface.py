@@ -22,7 +22,7 @@ import numpy as np
 from vultus.detect.explanation import FLOOR, Explained
 from vultus.detect.loading import open_weights
 from vultus.detect.search import Candidates, Search, SearchOptions, logit, sigmoid
-from vultus.detect.single_shot import Look, explain, find
+from vultus.detect.single_shot import Look, explain, find, needed_px
 from vultus.geometry.anchors import decode_boxes, decode_landmarks, square_anchors
 from vultus.interfaces import Session
 from vultus.runtime.onnx import CPU
@@ -89,6 +89,11 @@ class RetinaFaceDetector:
             weights, RetinaFaceDecoding, threads=threads, providers=providers, runtime=runtime
         )
         return cls(opened.session, preprocessing=opened.preprocessing, decoding=opened.decoding, **options)
+
+    @property
+    def needed_px(self) -> int | None:
+        """From which longer side on a larger image shows it nothing more; None where every pixel counts."""
+        return needed_px(self._look, self.search)
 
     def detect(self, image: Image) -> Detections:
         """The faces of one (H, W, 3) RGB image, best score first.

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.detect.explanation import FLOOR, Explained, ExplainingDetector, NearMiss
+from vultus.interfaces import FrugalDetector
 from vultus.types import Detections, Image
 
 TURNS: Final = (1, 2, 3)  # times 90 degrees, counterclockwise
@@ -31,6 +32,11 @@ class RotationRetry:
 
     def __init__(self, detector: ExplainingDetector) -> None:
         self.detector = detector
+
+    @property
+    def needed_px(self) -> int | None:
+        """What the detector needs."""
+        return self.detector.needed_px if isinstance(self.detector, FrugalDetector) else None
 
     def detect(self, image: Image) -> Detections:
         """The faces of one (H, W, 3) RGB image, best score first.

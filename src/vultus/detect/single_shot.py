@@ -72,6 +72,18 @@ class Look:
         return [found[i] for i in range(len(images))]
 
 
+def needed_px(look: Look, search: Search) -> int | None:
+    """The longer side from which on a larger image shows the network nothing more; None where it does.
+
+    An image is reduced to the same input then, be it reduced in part already or not. A least size of faces
+    is in pixels of the image, and so needs the image itself.
+    """
+    if search.min_face_px > 1:
+        return None
+    input_hw = look.preprocessing.size_hw
+    return search.longest_px or (max(input_hw) if input_hw else None)
+
+
 def find(images: Sequence[Image], look: Look, search: Search) -> list[Detections]:
     """The faces of each image, which may differ in size.
 

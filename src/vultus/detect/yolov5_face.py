@@ -26,7 +26,7 @@ import numpy as np
 from vultus.detect.explanation import FLOOR, Explained
 from vultus.detect.loading import open_weights, weights_names
 from vultus.detect.search import Candidates, Search, SearchOptions, joined, logit, sigmoid
-from vultus.detect.single_shot import Look, explain, find
+from vultus.detect.single_shot import Look, explain, find, needed_px
 from vultus.errors import WeightsError
 from vultus.interfaces import Session
 from vultus.runtime.onnx import CPU
@@ -109,6 +109,11 @@ class Yolov5FaceDetector:
             weights, Yolov5FaceDecoding, threads=threads, providers=providers, runtime=runtime
         )
         return cls(opened.session, preprocessing=opened.preprocessing, decoding=opened.decoding, **options)
+
+    @property
+    def needed_px(self) -> int | None:
+        """From which longer side on a larger image shows it nothing more; None where every pixel counts."""
+        return needed_px(self._look, self.search)
 
     def detect(self, image: Image) -> Detections:
         """The faces of one (H, W, 3) RGB image, best score first.

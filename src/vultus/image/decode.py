@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -35,6 +35,14 @@ _HINTS: Mapping[bytes, str] = {  # bytes 4..12 or 0..4 of what people often try
     b"%PDF": "a PDF: export the page as an image first",
 }
 
+_REDUCED: Mapping[int, int] = {  # the largest first
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+}
+SIDEWAYS = range(5, 9)  # the EXIF orientations that swap height and width
+_RIGHT_TO_LEFT = (2, 3, 6, 7)  # those that bring the last column, or the last row, to the left
+_BOTTOM_TO_TOP = (3, 4, 7, 8)
 _TURNS: Mapping[int, Callable[[Image], object]] = {  # EXIF orientation -> what brings the picture upright
     2: lambda pixels: cv2.flip(pixels, 1),
     3: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_180),
@@ -44,6 +52,21 @@ _TURNS: Mapping[int, Callable[[Image], object]] = {  # EXIF orientation -> what 
     7: lambda pixels: cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180),
     8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
+
+
+class Reduced(NamedTuple):
+    """A picture that was decoded smaller than it is.
+
+    Attributes:
+        image: (H, W, 3) uint8, RGB, upright.
+        factor: each pixel stands for `factor` x `factor` of the whole picture.
+        corner_xy: where in the whole picture the image's corner lies: 0, or less by up to `factor` - 1 where
+            a last pixel that is only partly covered has been turned to the left or to the top.
+    """
+
+    image: Image
+    factor: int
+    corner_xy: tuple[int, int]
 
 
 def decode(stream: BinaryIO, *, what: str, max_pixels: int) -> Image:
@@ -57,12 +80,47 @@ def decode(stream: BinaryIO, *, what: str, max_pixels: int) -> Image:
     Raises:
         ImageError: empty, no image, over the cap, truncated or damaged.
     """
+    return decode_reduced(stream, what=what, max_pixels=max_pixels, least_px=None).image
+
+
+def decode_reduced(stream: BinaryIO, *, what: str, max_pixels: int, least_px: int | None) -> Reduced:
+    """The same at a half, a quarter or an eighth of its size, where that is all that is needed.
+
+    The decoder of a JPEG then skips most of its work. Other formats are decoded whole.
+
+    Args:
+        stream: seekable, at its first byte.
+        what: how messages name the image.
+        max_pixels: width times height, of the whole picture, above which nothing is decoded.
+        least_px: the longer side may become no smaller than this; None keeps the size.
+
+    Raises:
+        ImageError: empty, no image, over the cap, truncated or damaged.
+    """
     with read_header(stream, what=what) as picture:
         check_size(picture.size, what=what, max_pixels=max_pixels)
         with named_damage(what):
-            pixels = _decode_pixels(picture, stream, what=what)
-            turn = _TURNS.get(exif_orientation(picture))
-    return pixels if turn is None else np.asarray(turn(pixels), dtype=np.uint8)
+            factor = _factor(max(picture.size), least_px)
+            pixels, factor = _decode_pixels(picture, stream, what=what, factor=factor)
+            orientation = exif_orientation(picture)
+    turn = _TURNS.get(orientation)
+    upright = pixels if turn is None else np.asarray(turn(pixels), dtype=np.uint8)
+    width, height = picture.size if orientation not in SIDEWAYS else picture.size[::-1]
+    return Reduced(
+        upright,
+        factor,
+        (
+            width - factor * upright.shape[1] if orientation in _RIGHT_TO_LEFT else 0,
+            height - factor * upright.shape[0] if orientation in _BOTTOM_TO_TOP else 0,
+        ),
+    )
+
+
+def _factor(longest_px: int, least_px: int | None) -> int:
+    """The largest that leaves at least so much."""
+    if least_px is None:
+        return 1
+    return next((factor for factor in _REDUCED if longest_px // factor >= least_px), 1)
 
 
 def read_header(stream: BinaryIO, *, what: str) -> ImageFile.ImageFile:
@@ -117,19 +175,23 @@ def named_damage(what: str) -> Iterator[None]:
         raise ImageError(f"{what} is truncated or damaged: {str(error) or type(error).__name__}") from error
 
 
-def _decode_pixels(picture: ImageFile.ImageFile, stream: BinaryIO, *, what: str) -> Image:
+def _decode_pixels(
+    picture: ImageFile.ImageFile, stream: BinaryIO, *, what: str, factor: int
+) -> tuple[Image, int]:
+    """The pixels, not yet turned, and the factor by which they are reduced after all."""
     if picture.format in {"JPEG", "MPO"} and picture.mode in {"RGB", "L"}:
         stream.seek(0)
         data = stream.read()
         if data.endswith(_JPEG_END):
             encoded = np.frombuffer(data, np.uint8)
-            bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            flags = _REDUCED.get(factor, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
+            bgr = cv2.imdecode(encoded, flags)
             if bgr is not None:
-                return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), dtype=np.uint8)
+                return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), dtype=np.uint8), factor
     reads_metadata_too = picture.format == "TIFF"
     with _without_warnings() if reads_metadata_too else nullcontext():
         picture.load()
-    return to_rgb(picture, what=what)
+    return to_rgb(picture, what=what), 1
 
 
 def exif_orientation(picture: ImageFile.ImageFile) -> int:

@@ -10,12 +10,19 @@ from PIL import Image as PillowImage
 
 from vultus.defaults import DEFAULT_MAX_PIXELS
 from vultus.errors import ImageError
-from vultus.image.decode import decode, exif_orientation, named_damage, read_header
+from vultus.image.decode import (
+    SIDEWAYS,
+    Reduced,
+    decode,
+    decode_reduced,
+    exif_orientation,
+    named_damage,
+    read_header,
+)
 from vultus.image.rgb import gray_to_rgb, high_bytes, on_white
 from vultus.image.source import ImageSource, opened
 from vultus.types import Image
 
-_TURNED = range(5, 9)  # the EXIF orientations that swap height and width
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -44,6 +51,28 @@ def load_image(source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> 
         return decode(stream, what=what, max_pixels=max_pixels)
 
 
+def load_reduced(
+    source: ImageSource, *, least_px: int | None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Reduced:
+    """`load_image` for those who need no more than `least_px` of the longer side: sooner, for large JPEGs.
+
+    Args:
+        source: as for `load_image`; an array comes back as it is.
+        least_px: the longer side may become no smaller than this; None keeps the size.
+        max_pixels: a file of more pixels (before it is reduced) is refused.
+
+    Returns:
+        The image, and how it lies in the whole picture.
+
+    Raises:
+        ImageError: missing, unreadable, empty, no image, truncated, damaged, or over the cap.
+    """
+    if isinstance(source, np.ndarray):
+        return Reduced(_from_array(source), 1, (0, 0))
+    with opened(source) as (stream, what):
+        return decode_reduced(stream, what=what, max_pixels=max_pixels, least_px=least_px)
+
+
 def image_size_hw(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[int, int]:
     """Height and width of the upright picture, from the file's header: the pixels may still be damaged.
 
@@ -52,7 +81,7 @@ def image_size_hw(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[in
     """
     with opened(source) as (stream, what), read_header(stream, what=what) as picture:
         width, height = picture.size
-        is_turned = exif_orientation(picture) in _TURNED
+        is_turned = exif_orientation(picture) in SIDEWAYS
     return (width, height) if is_turned else (height, width)
 
 

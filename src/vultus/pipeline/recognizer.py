@@ -22,6 +22,7 @@ from vultus.pipeline.enrolment import (
     choose_face,
     make_templates,
 )
+from vultus.pipeline.photo import detect_photo
 from vultus.pipeline.recognise import (
     FaceEmbeddings,
     check_contract,
@@ -122,7 +123,7 @@ class FaceRecognizer:
 
     def detect(self, image: ImageSource) -> Detections:
         """The faces of an image, best score first; none is an empty `Detections`, not an error."""
-        return self.detector.detect(load_image(image))
+        return detect_photo(image, self.detector)
 
     def embed(self, image: ImageSource) -> FaceEmbeddings:
         """The faces of an image with their unit vectors, side by side."""
