@@ -19,8 +19,8 @@ import numpy as np
 import typer
 
 from vultus.detect import load_detector
+from vultus.embed import load_embedder
 from vultus.embed.embedder import SessionEmbedder
-from vultus.embed.exported import open_embedder
 from vultus.embed.self_check import reference_face
 from vultus.evaluate.figures import new_figure, save_pictures
 from vultus.evaluate.pair_sets import read_pair_set
@@ -79,7 +79,7 @@ def main(
     threads: int = 2,
 ) -> None:
     candidates = [candidate(text) for text in files]
-    embedders = [open_embedder(each.path, threads=threads) for each in candidates]
+    embedders = [load_embedder(str(each.path), threads=threads) for each in candidates]
     measured = accuracies(read_pair_set("lfw", lfw), embedders, detector=load_detector("mtcnn"))
     times = milliseconds(embedders, rounds=rounds)
     rows = [

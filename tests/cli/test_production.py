@@ -13,7 +13,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from vultus.embed.exported import open_embedder
+from vultus.embed import load_embedder
 from vultus.embed.self_check import reference_face
 from vultus.image import save_image
 from vultus.networks.catalog import NETWORKS
@@ -111,7 +111,7 @@ def test_a_run_becomes_a_small_file_with_a_card_and_embeds(
     assert card["training"]["recipe"] == "DistilRecipe"
     assert card["validation"]["eer"] == "0.1"
     assert "private" not in json.dumps(card)
-    embedder = open_embedder(out)
+    embedder = load_embedder(str(out))
     assert embedder.embed(reference_face()[np.newaxis]).shape == (1, 128)
     assert embedder.contract == card["contract"]
 
@@ -125,7 +125,7 @@ def test_int8_from_the_command_line(vultus: Command, model: Path, people: Path, 
     assert 0.99 <= said["gate"]["cosine"] < 1
     kinds = {node.op_type for node in onnx.load(out).graph.node}
     assert "QuantizeLinear" in kinds
-    assert open_embedder(out).weights.notes[0].startswith("int8, minmax")
+    assert load_embedder(str(out)).weights.notes[0].startswith("int8, minmax")
     assert json.loads((tmp_path / "int8.card.json").read_text())["quantisation"]["from"] == "two.onnx"
 
 

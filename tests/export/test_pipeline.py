@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from vultus.embed.exported import open_embedder
+from vultus.embed import load_embedder
 from vultus.errors import ExportError, InputError, WeightsError
 from vultus.export.crops import default_crops
 from vultus.export.gate import Limits, People
@@ -61,14 +61,16 @@ def test_pixels_are_said_in_the_metadata_and_the_embedder_feeds_them(toy: Subjec
     paths = {is_inside: tmp_path / f"{is_inside}.onnx" for is_inside in (False, True)}
     for is_inside, path in paths.items():
         write(export_onnx(toy, has_pixel_input=is_inside), path, told={})
-    outside, inside = (open_embedder(paths[is_inside]) for is_inside in (False, True))
+    outside, inside = (load_embedder(str(paths[is_inside])) for is_inside in (False, True))
     crops = default_crops((32, 32))
     np.testing.assert_array_equal(inside.embed(crops), outside.embed(crops))
     np.testing.assert_array_equal(
-        open_embedder(paths[True], flip=True).embed(crops),
-        open_embedder(paths[False], flip=True).embed(crops),
+        load_embedder(str(paths[True]), flip=True).embed(crops),
+        load_embedder(str(paths[False]), flip=True).embed(crops),
     )
     assert inside.contract != outside.contract
+    on_openvino = load_embedder(str(paths[True]), runtime="openvino-f32")
+    np.testing.assert_allclose(on_openvino.embed(crops), outside.embed(crops), atol=1e-4)
     assert inside.weights.preprocessing.layout == "NHWC"
 
 
@@ -208,4 +210,4 @@ def test_a_file_that_does_not_say_how_it_is_fed_is_refused(told: dict[str, str])
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot read"):
-        open_embedder(tmp_path / "nothing.onnx")
+        load_embedder(str(tmp_path / "nothing.onnx"))

@@ -68,8 +68,8 @@ def pair_set(tmp_path: Path) -> PairSet:
             noisy = (blot + rng.normal(0, 40, blot.shape)).clip(0, 255).astype(np.uint8)
             save_image(noisy, tmp_path / f"{number}{side}.png")
         named.append((f"{number}a.png", f"{number}b.png"))
-    is_genuine = np.tile([True, True, False, False], 2)
-    pairs = make_pairs(named, is_genuine=is_genuine, fold=np.repeat(np.arange(2), 4))
+    labels = np.tile([True, True, False, False], 2)
+    pairs = make_pairs(named, is_genuine=labels, fold=np.repeat(np.arange(2), 4))
     return PairSet(pairs, tmp_path)
 
 

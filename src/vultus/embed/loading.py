@@ -1,9 +1,11 @@
 """Embedding networks by name: from the catalogue to one that is ready to run."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from vultus.defaults import DEFAULT_EMBEDDER
 from vultus.embed.embedder import DEFAULT_BATCH, SessionEmbedder
+from vultus.embed.exported import read_exported
 from vultus.errors import WeightsError
 from vultus.runtime.graph import repair_graph
 from vultus.runtime.onnx import CPU
@@ -22,10 +24,10 @@ def load_embedder(
     runtime: Runtime = "onnx",
     batch: int = DEFAULT_BATCH,
 ) -> SessionEmbedder:
-    """The embedding network of this name in the catalogue, ready to run.
+    """The embedding network of this name in the catalogue, or in this file, ready to run.
 
     Args:
-        name: an entry of `embedder_names()`.
+        name: an entry of `embedder_names()`, or the path of an .onnx file that `vultus export` wrote.
         flip: add the embedding of the mirrored crop: better by a little, twice the time, another contract.
         threads: threads inside one call; None leaves it to the runtime.
         providers: ONNX Runtime's execution providers in order of preference.
@@ -37,14 +39,9 @@ def load_embedder(
         DeviceError: a provider does not run here.
         MissingExtraError: the runtime is not installed.
     """
-    weights = entry(name)
-    if name not in embedder_names():
-        raise WeightsError(
-            f"{name!r} is a {weights.task} network in {', '.join(file.name for file in weights.files)}; an "
-            f"embedder needs one ONNX file of a recognition network: {', '.join(embedder_names())}"
-        )
+    weights, model = _read(name)
     session = open_session(
-        read_model(weights),
+        model,
         runtime=runtime,
         providers=providers,
         threads=threads,
@@ -52,6 +49,19 @@ def load_embedder(
         compiled=compiled_folder(),
     )
     return SessionEmbedder(weights, session, flip=flip, batch=batch)
+
+
+def _read(name: str) -> tuple[WeightsEntry, bytes]:
+    """What is known about the network of this name or file, and its graph."""
+    if name not in CATALOG and name.endswith(".onnx"):
+        return read_exported(Path(name))
+    weights = entry(name)
+    if name not in embedder_names():
+        raise WeightsError(
+            f"{name!r} is a {weights.task} network in {', '.join(file.name for file in weights.files)}; an "
+            f"embedder needs one ONNX file of a recognition network: {', '.join(embedder_names())}"
+        )
+    return weights, read_model(weights)
 
 
 def read_model(weights: WeightsEntry) -> bytes:
