@@ -85,6 +85,16 @@ def test_an_index_is_built_shown_and_dropped(vultus: Command, people: Path, uri:
     assert vultus("gallery", "index", "--gallery", people).code == 2
 
 
+def test_a_person_is_erased_from_a_server(vultus: Command, people: Path, uri: str) -> None:
+    vultus("gallery", "copy", people, uri)
+    there = ("--gallery", uri)
+    outcome = vultus("gallery", "erase", "person 03", *there, "--yes", "--json")
+    assert outcome.code == 0, outcome.err
+    assert len(json.loads(vultus("people", "list", *there, "--json").out)) == 29
+    refused = vultus("gallery", "erase", "person 04", *there, "--yes", "--also-search", people)
+    assert refused.code == 2
+
+
 def test_what_works_on_files_alone_says_so(vultus: Command, uri: str, tmp_path: Path) -> None:
     for command in (("gallery", "export", tmp_path / "x.zip"), ("people", "list", "--salvage")):
         outcome = vultus(*command, "--gallery", uri)
