@@ -101,8 +101,9 @@ def searched(search: Callable[..., Any], probes: Embeddings) -> tuple[dict[str, 
 
 
 def resident_mb() -> float:
-    """Memory of this process, at most so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
+    """Memory of this process now, as Linux tells it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def sqlite(folder: Path, rows: Embeddings, probes: Embeddings) -> tuple[dict[str, Any], list[str]]:
