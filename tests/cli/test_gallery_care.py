@@ -15,14 +15,14 @@ from vultus.types import Calibration, Interval, Template, ThresholdRates
 Command = Callable[..., Any]
 
 CONTRACT = "9b9422aacb62ca98"  # of the default embedder
-SHARP = np.random.default_rng(0).integers(0, 256, (112, 112, 3), np.uint8)
 
 
 def shots(person: int, count: int, *, seed: int = 0) -> list[Template]:
-    own = np.random.default_rng(person).normal(size=128)
-    rows = own + 0.05 * np.random.default_rng((person, seed)).normal(size=(count, 128))
+    own, generator = np.random.default_rng(person).normal(size=128), np.random.default_rng((person, seed))
+    rows = own + 0.05 * generator.normal(size=(count, 128))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return [Template(row.astype(np.float32), SHARP) for row in rows]
+    crops = generator.integers(0, 256, (count, 112, 112, 3), np.uint8)
+    return [Template(row.astype(np.float32), crop) for row, crop in zip(rows, crops, strict=True)]
 
 
 @pytest.fixture

@@ -24,4 +24,6 @@ class ToyEmbedder:
 
 with SqliteGallery(sys.argv[1]) as gallery:
     print("begin", flush=True)  # noqa: T201
-    print(reembed(gallery, ToyEmbedder()).made, flush=True)  # type: ignore[arg-type]  # noqa: T201  # only embeds
+    embedder = ToyEmbedder()
+    done = reembed(gallery, embedder, on_progress=lambda *_: print("batch", flush=True))  # type: ignore[arg-type]  # noqa: T201  # it only embeds
+    print(done.made, flush=True)  # noqa: T201

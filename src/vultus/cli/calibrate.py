@@ -204,11 +204,13 @@ _COLUMNS = {
 
 def _rows(calibration: Calibration, sizes: Sequence[int]) -> list[dict[str, Any]]:
     from vultus.match import identification_threshold
+    from vultus.match.threshold import point_at
 
     rows = []
     for size in sizes:
         threshold = identification_threshold(calibration, comparisons=size)
-        point = next(one for one in calibration.rates if one.threshold == threshold.min_similarity)
+        point = point_at(calibration, threshold.min_similarity) or calibration.rates[-1]
+        is_naming = threshold.min_similarity < 1
         rows.append(
             {
                 "templates": size,
@@ -218,7 +220,7 @@ def _rows(calibration: Calibration, sizes: Sequence[int]) -> list[dict[str, Any]
                 "interval": f"{point.fmr_interval.low:.2g} to {point.fmr_interval.high:.2g}",
                 "fpir": f"{threshold.fpir:.1%}"
                 + ("" if threshold.is_enough else " (too few impostors for less)"),
-                "fnmr": f"{point.fnmr:.2%}",
+                "fnmr": f"{point.fnmr:.2%}" if is_naming else "nobody is named",
             }
         )
     return rows

@@ -60,7 +60,7 @@ class Threshold:
         """The measured false match rate of one comparison at a similarity, rounded upwards to a point."""
         if self.calibration is None:
             return None
-        point = _point_below(self.calibration, similarity)
+        point = point_at(self.calibration, similarity)
         return 1.0 if point is None else point.fmr
 
     @property
@@ -195,8 +195,8 @@ def _threshold(calibration: Calibration, wanted: float, *, comparisons: int) -> 
     )
 
 
-def _point_below(calibration: Calibration, similarity: float) -> ThresholdRates | None:
-    """The highest measured threshold that the similarity reaches."""
+def point_at(calibration: Calibration, similarity: float) -> ThresholdRates | None:
+    """The highest measured threshold that the similarity reaches; None where it reaches none."""
     count = bisect_right(calibration.rates, similarity, key=lambda one: one.threshold)
     return calibration.rates[count - 1] if count else None
 
