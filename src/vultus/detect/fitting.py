@@ -79,16 +79,24 @@ def fit(
 def network_input(
     images: Sequence[Image], fits: Sequence[Fit], *, preprocessing: Preprocessing, pad_value: int = 0
 ) -> FloatArray:
-    """(N, 3, H, W) float32: the images, whose fits share one `input_hw`, as the network wants them."""
+    """(N, 3, H, W) float32: the images, whose fits share one `input_hw`, as the network wants them.
+
+    Channel by channel: OpenCV's `blobFromImages` gives the same numbers, and takes six times as long to BGR.
+    """
     fitted = [
         placed(image, one, interpolation=preprocessing.interpolation, pad_value=pad_value)
         for image, one in zip(images, fits, strict=True)
     ]
-    settings = cv2.dnn.Image2BlobParams()
-    settings.scalefactor = (*(1 / std for std in preprocessing.std), 1)
-    settings.mean = (*preprocessing.mean, 0)
-    settings.swapRB = preprocessing.channels == "BGR"
-    return np.asarray(cv2.dnn.blobFromImagesWithParams(fitted, settings), np.float32)
+    batch = np.empty((len(fitted), 3, *fitted[0].shape[:2]), np.float32)
+    for image, planes in zip(fitted, batch, strict=True):
+        ordered = cv2.split(image) if preprocessing.channels == "RGB" else cv2.split(image)[::-1]
+        for pixels, plane, mean, std in zip(
+            ordered, planes, preprocessing.mean, preprocessing.std, strict=True
+        ):
+            np.subtract(pixels, np.float32(mean), out=plane, dtype=np.float32)
+            if std != 1:
+                np.multiply(plane, np.float32(1 / std), out=plane)
+    return batch
 
 
 def placed(image: Image, how: Fit, *, interpolation: Interpolation, pad_value: int) -> Image:
