@@ -87,6 +87,9 @@ def serve(
             "--max-batch", min=1, help="Images of several requests run together.", rich_help_panel=LOAD
         ),
     ] = 16,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, help="Requests worked on at once.", rich_help_panel=LOAD)
+    ] = 16,
     max_waiting: Annotated[
         int,
         typer.Option(
@@ -123,6 +126,7 @@ def serve(
         store=store_path(path),
         require_key=not insecure_no_auth,
         host=host,
+        threads=at_once,
         max_batch=max_batch,
         max_waiting=max_waiting,
         deadline_s=deadline_s,
