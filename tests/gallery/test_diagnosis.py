@@ -137,6 +137,20 @@ def test_an_erased_person_leaves_no_mark(filled: SqliteGallery, path: Path) -> N
     assert twin.id.encode() not in path.read_bytes()
 
 
+def test_whoever_took_over_others_photos_is_erased_without_a_trace_too(
+    filled: SqliteGallery, path: Path
+) -> None:
+    one, two, three = (filled.find(f"Person {person}") for person in (1, 2, 3))
+    merge(filled, one.id, two.id)
+    move_template(filled, filled.template_ids(three.id)[0], from_id=three.id, to_id=one.id)
+    assert one.id.encode() in path.with_name("people.db-wal").read_bytes() + path.read_bytes()
+    assert not any(one.id in entry.detail for entry in filled.audit() if entry.identity_id == one.id)
+    erase(filled, one.id)
+    assert one.id.encode() not in path.read_bytes()
+    assert not any("Person 1" in entry.detail for entry in filled.audit())
+    assert [entry.name for entry in filled.audit() if entry.action == "move_template"] == ["Person 3"]
+
+
 def test_who_confuses_whom_begins_with_the_closest(filled: SqliteGallery) -> None:
     half = shots(1, 1)[0].embedding + 1.2 * shots(2, 1)[0].embedding
     filled.enrol("Between", [Template((half / np.linalg.norm(half)).astype(np.float32), SHARP)] * 2)

@@ -155,6 +155,9 @@ def _hits(data: bytes, heads: np.ndarray[tuple[int], np.dtype[np.uint64]], needl
 def _anonymise(connection: sqlite3.Connection, person: PersonRow) -> None:
     """What was done stays in the audit log, to whom does not."""
     for entry in list(read_audit(connection)):
+        told = replace(entry, detail="erased") if person.id in entry.detail else entry
         if entry.identity_id == person.id:
+            told = replace(entry, identity_id="", name="", detail="erased")
+        if told is not entry:
             connection.execute("DELETE FROM audit WHERE seq = ?", (entry.seq,))
-            save_entry(connection, replace(entry, identity_id="", name="", detail="erased"))
+            save_entry(connection, told)
