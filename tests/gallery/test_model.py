@@ -1,18 +1,25 @@
-"""Whatever series of calls: the gallery holds what a plain dict would, and a second one follows it."""
+"""Whatever series of calls, on each engine: the gallery holds what a dict would, and a second one follows."""
 
-import shutil
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from vultus.errors import GalleryError
-from vultus.gallery import SqliteGallery
+from vultus.gallery import open_gallery
 from vultus.types import FloatArray, Template
 
 NAMES = ["Anna", "Berta", "Cora", "Dora", "Emil", "Frida"]
@@ -32,11 +39,11 @@ class GalleryMachine(RuleBasedStateMachine):
 
     identities = Bundle("identities")
 
-    def __init__(self) -> None:
+    def __init__(self, uri: str) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
-        self.gallery = SqliteGallery(self.folder / "people.db", contract="c")
-        self.follower = SqliteGallery(self.folder / "people.db", contract="c", read_only=True)
+        self.uri = uri
+        self.gallery = open_gallery(uri, contract="c")
+        self.follower = open_gallery(uri, contract="c", read_only=True)
         self.model: dict[str, Person] = {}
         self.seed = 0
         self.actions: list[str] = []
@@ -46,7 +53,6 @@ class GalleryMachine(RuleBasedStateMachine):
         assert [entry.action for entry in self.gallery.audit()] == self.actions
         self.gallery.close()
         self.follower.close()
-        shutil.rmtree(self.folder)
 
     def fresh_vectors(self, count: int) -> list[FloatArray]:
         self.seed += 1
@@ -108,7 +114,7 @@ class GalleryMachine(RuleBasedStateMachine):
     @rule()
     def open_again(self) -> None:
         self.gallery.close()
-        self.gallery = SqliteGallery(self.folder / "people.db", contract="c")
+        self.gallery = open_gallery(self.uri, contract="c")
 
     @rule(of=st.sampled_from(["best", "mean"]), top_k=st.integers(1, 7))
     def search(self, of: str, top_k: int) -> None:
@@ -143,5 +149,10 @@ class GalleryMachine(RuleBasedStateMachine):
             assert stored == [vector.tobytes() for vector in person.vectors]
 
 
-GalleryMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
-TestAGalleryAndADict = GalleryMachine.TestCase
+def test_a_gallery_and_a_dict_agree(engine: Any) -> None:
+    examples = 25 if engine.name == "sqlite" else 3  # a server takes its time
+    numbers = count()
+    run_state_machine_as_test(
+        lambda: GalleryMachine(f"{engine.uri}_{next(numbers)}"),  # type: ignore[arg-type]  # any factory will do
+        settings=settings(max_examples=examples, stateful_step_count=25, deadline=None),
+    )

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from vultus.errors import GalleryError, InputError, NotEnrolledError, ShapeError
-from vultus.gallery import SqliteGallery, open_gallery
+from vultus.gallery import open_gallery
 from vultus.gallery.postgres import PostgresGallery
 from vultus.gallery.postgres_schema import VERSION, check_server
 from vultus.gallery.postgres_server import Address
@@ -365,43 +365,3 @@ def test_many_threads_share_few_connections(uri: str, faces: MakeFaces) -> None:
         assert len(gallery.people()) == 12 * 2
         assert [entry.seq for entry in gallery.audit()] == list(range(1, 12 * 6 + 1))
         assert gallery.check().is_clean
-
-
-def test_answers_are_those_of_a_gallery_in_a_file_to_the_last_bit(
-    gallery: PostgresGallery, faces: MakeFaces, tmp_path: object
-) -> None:
-    probes = np.stack([face.embedding for face in faces(12, seed=1000)])
-    with SqliteGallery(f"{tmp_path}/people.db", contract="contract-1") as other:
-        other.add_records([])
-        for seed in range(60):
-            gallery.enrol(f"person {seed}", faces(1 + seed % 4, seed=seed, crops=False))
-        other.add_records(list(gallery.records()))
-        for top_k in (1, 5, 60, 100):
-            assert gallery.search(probes, top_k=top_k) == other.search(probes, top_k=top_k)
-            by_mean = gallery.search(probes, top_k=top_k, aggregate="mean")
-            assert by_mean == other.search(probes, top_k=top_k, aggregate="mean")
-        limited = gallery.search(probes, top_k=60, min_similarity=0.2)
-        assert limited == other.search(probes, top_k=60, min_similarity=0.2)
-        assert 0 < sum(len(one) for one in limited) < 12 * 60
-
-
-def test_among_many_who_are_equally_close_the_first_names_are_answered(
-    gallery: PostgresGallery, faces: MakeFaces
-) -> None:
-    (face,) = faces(1, crops=False)
-    for number in reversed(range(100)):  # more than are asked for at first
-        gallery.enrol(f"twin {number:02}", [face])
-    for aggregate in ("best", "mean"):
-        (answer,) = gallery.search(probe(face), top_k=2, aggregate=aggregate)
-        assert [one.name for one in answer] == ["twin 00", "twin 01"]
-
-
-def test_somebody_with_many_templates_does_not_hide_the_others(
-    gallery: PostgresGallery, faces: MakeFaces
-) -> None:
-    (face,) = faces(1)
-    gallery.enrol("Anna", [face] * 300)
-    gallery.enrol("Berta", faces(1, seed=1))
-    gallery.enrol("Cora", faces(1, seed=2))
-    (answer,) = gallery.search(probe(face), top_k=3)
-    assert {one.name for one in answer} == {"Anna", "Berta", "Cora"}
