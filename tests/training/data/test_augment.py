@@ -227,6 +227,18 @@ def test_a_crop_holds_a_face_where_there_is_one() -> None:
     assert held == 60
 
 
+def test_a_crop_that_need_not_hold_a_face_may_lie_anywhere() -> None:
+    sample = face_at((5, 5, 13, 15), size_hw=(200, 300))
+    crops = [
+        random_square_crop(
+            sample, np.random.default_rng(seed), size_px=SIZE_PX, scales=(0.05, 0.2), holds_face=False
+        )
+        for seed in range(60)
+    ]
+    assert sum((~crop.is_ignored).any() for crop in crops) < 6
+    assert all(crop.image.shape == (SIZE_PX, SIZE_PX, 3) for crop in crops)
+
+
 def test_the_side_of_a_crop_is_drawn_from_the_scales() -> None:
     sample = face_at((0, 0, 160, 120))
     sides = []

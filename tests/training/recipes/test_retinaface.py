@@ -113,6 +113,17 @@ def test_a_batch_is_a_function_of_its_draws(images: Sequence[AnnotatedImage]) ->
     assert not torch.equal(pixels, reseeded)
 
 
+def test_background_is_drawn_as_often_as_the_recipe_says(images: Sequence[AnnotatedImage]) -> None:
+    shares = []
+    for share in (0.0, 0.5):
+        recipe = replace(SMALL, background_crop_share=share, background_crop_scales=(0.05, 0.1))
+        samples = RetinaFaceSamples(images, recipe, CONFIG)
+        batches = [samples.batch(draws(10, batch=number))[1] for number in range(10)]
+        shares.append(float(torch.cat([(each.classes > 0).any(dim=1) for each in batches]).float().mean()))
+    assert shares[0] > 0.9, "all other crops show a face"
+    assert shares[1] < shares[0] - 0.25
+
+
 def test_a_sample_is_the_same_in_any_company(images: Sequence[AnnotatedImage]) -> None:
     samples = RetinaFaceSamples(images, SMALL, CONFIG)
     together, _ = samples.batch(draws(4))
@@ -194,7 +205,8 @@ def test_a_trunk_that_saw_colours_in_the_other_order_answers_alike() -> None:
     ours, theirs = (each.body.pyramid(each.prepare(images)) for each in (network, trained))
     for level, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(level, expected, rtol=1e-3, atol=1e-4)  # sums in another order
-    assert not torch.equal(network.fpn.merge1[0].weight, trained.fpn.merge1[0].weight)
+    ours_rest, theirs_rest = (each.fpn.state_dict()["merge1.0.weight"] for each in (network, trained))
+    assert not torch.equal(ours_rest, theirs_rest)
 
 
 def test_a_run_starts_from_the_trunk_it_is_given(labels: Path, teacher: Path, tmp_path: Path) -> None:

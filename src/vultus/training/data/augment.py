@@ -50,7 +50,7 @@ def random_square_crop(
     size_px: int,
     scales: tuple[float, float] = (0.3, 1.0),
     min_face_px: float = 0.0,
-    pad_value: int = PAD_VALUE,
+    holds_face: bool = True,
 ) -> Sample:
     """A random square of the image that holds the centre of a face, if it has faces.
 
@@ -64,7 +64,7 @@ def random_square_crop(
         scales: the side of the square, from and to, as multiples of the image's shorter side; uniform. A
             square longer than a side of the image covers it, with padding beyond.
         min_face_px: a face that gets smaller than this (its shorter side) is ignored, and none to be held.
-        pad_value: the colour of padding, in all three channels.
+        holds_face: False takes any square: background, for the most part.
 
     Returns:
         The crop, (size_px, size_px).
@@ -77,11 +77,11 @@ def random_square_crop(
     squares = _random_squares(sample.size_hw, chance, scales=scales)
     faces = sample.boxes[~sample.is_ignored]
     is_good = _hold_face(squares, faces, min_face=min_face_px / size_px)
-    if len(faces) and not is_good.any():
-        return letterbox(sample, size_px, pad_value=pad_value, min_face_px=min_face_px)
-    left, top, side = squares[int(is_good.argmax())].tolist()
+    if holds_face and len(faces) and not is_good.any():
+        return letterbox(sample, size_px, min_face_px=min_face_px)
+    left, top, side = squares[int(is_good.argmax()) if holds_face else 0].tolist()
     window = Window(left, top, side, side)
-    return view(sample, window, size_hw=(size_px, size_px), pad_value=pad_value, min_face_px=min_face_px)
+    return view(sample, window, size_hw=(size_px, size_px), min_face_px=min_face_px)
 
 
 def data_anchor_crop(

@@ -61,7 +61,10 @@ class RetinaFaceRecipe(TrainSettings):
             starts from random weights); None starts from random weights throughout.
         sizes_px: sides of the crops; each batch takes one of them by chance.
         crop_scales: of the random square crops, as multiples of the image's shorter side.
-        anchor_crop_share: how many crops are made around a face that gets an anchor's size.
+        anchor_crop_share: how many of the other crops are made around a face that gets an anchor's size.
+        background_crop_share: how many crops are small squares from anywhere, magnified: what lies out of
+            focus behind people looks like that, and has shapes of the size of faces.
+        background_crop_scales: of those, as multiples of the image's shorter side.
         min_face_px: smaller faces of a crop are neither learnt nor background.
         positive_iou: from which overlap an anchor belongs to a face.
         negative_iou: up to which it is background.
@@ -82,6 +85,8 @@ class RetinaFaceRecipe(TrainSettings):
     sizes_px: tuple[int, ...] = (320,)
     crop_scales: tuple[float, float] = (0.3, 1.0)
     anchor_crop_share: float = 0.5
+    background_crop_share: float = 0.0
+    background_crop_scales: tuple[float, float] = (0.05, 0.5)
     min_face_px: float = 4.0
     positive_iou: float = 0.35
     negative_iou: float = 0.35
@@ -154,7 +159,16 @@ class RetinaFaceSamples:
 
 def augment(sample: Sample, chance: np.random.Generator, *, recipe: RetinaFaceRecipe, size_px: int) -> Sample:
     """A random crop in another light, perhaps mirrored."""
-    if chance.random() < recipe.anchor_crop_share:
+    if recipe.background_crop_share and chance.random() < recipe.background_crop_share:
+        crop = random_square_crop(
+            sample,
+            chance,
+            size_px=size_px,
+            scales=recipe.background_crop_scales,
+            min_face_px=recipe.min_face_px,
+            holds_face=False,
+        )
+    elif chance.random() < recipe.anchor_crop_share:
         crop = data_anchor_crop(sample, chance, size_px=size_px, min_face_px=recipe.min_face_px)
     else:
         crop = random_square_crop(
