@@ -139,7 +139,7 @@ def test_a_gallery_of_an_older_version_is_upgraded_with_everybody_in_it(path: Pa
 
 def test_an_older_version_is_not_upgraded_by_reading(path: Path) -> None:
     before = old_gallery(path).read_bytes()
-    with pytest.raises(GalleryError, match="schema version is 1, this Vultus reads 2"):
+    with pytest.raises(GalleryError, match="schema version is 1, this Vultus reads 4"):
         SqliteGallery(path, read_only=True)
     assert path.read_bytes() == before
 
@@ -163,7 +163,7 @@ def test_a_newer_version_is_refused_and_not_touched(gallery: SqliteGallery, path
 
 
 def test_the_version_is_the_number_of_migrations() -> None:
-    assert len(MIGRATIONS) == VERSION == 2
+    assert len(MIGRATIONS) == VERSION == 4
 
 
 def test_a_failed_migration_leaves_the_old_version(path: Path) -> None:
