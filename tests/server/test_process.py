@@ -50,7 +50,7 @@ def first_key(told: str) -> str:
 
 
 def client(told: str, key: str, **options: Any) -> httpx.Client:
-    transport = httpx.HTTPTransport(retries=20, verify=options.pop("verify", False))
+    transport = httpx.HTTPTransport(retries=7, verify=options.pop("verify", False))
     return httpx.Client(
         base_url=address(told), headers={"X-API-Key": key}, timeout=120, transport=transport, **options
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -173,7 +175,9 @@ def _run(
             app = f"{__name__}:app_from_environment"
             config = make_config(app, settings, port=port, workers=workers, certificate=certificate, key=key)
             _announce(address)
-            Multiprocess(config, sockets=[listener]).run()
+            with TemporaryDirectory(prefix="vultus-") as folder:
+                os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # where workers add up their counts
+                Multiprocess(config, sockets=[listener]).run()
             return
         with make_recognizer(**engine | {"gallery": Path(engine["gallery"])}) as recognizer:
             made = _app(settings, recognizer, with_ui=with_ui)

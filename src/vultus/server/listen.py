@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,53 +23,55 @@ MAX_HEAD_BYTES: Final = 32_768
 KEEP_ALIVE_S: Final = 15
 
 
-def protocol_with(header_timeout_s: float) -> type[H11Protocol]:
+class TimedProtocol(H11Protocol):
     """HTTP/1.1 that hangs up where a request's head does not arrive in time (a slow loris).
 
     uvicorn waits for ever for the end of a head that has begun; bodies are timed by `body.limited`.
+
+    Args:
+        head_timeout_s: for the first head from the connection on, for others from their first byte.
+        **options: as uvicorn gives them.
     """
 
-    class TimedProtocol(H11Protocol):
-        """See `protocol_with`."""
+    def __init__(self, *, head_timeout_s: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._head_timeout_s = head_timeout_s
+        self._head_timer: asyncio.TimerHandle | None = None
 
-        head_timer: asyncio.TimerHandle | None = None
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A new connection: its first head has to come."""
+        super().connection_made(transport)
+        self._expect_head()
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            """A new connection: its first head has to come."""
-            super().connection_made(transport)
+    def data_received(self, data: bytes) -> None:
+        """More bytes: of a head that is awaited, or of the next one after an answer."""
+        if not self._is_answering() and self._head_timer is None:
             self._expect_head()
+        super().data_received(data)
+        if self._is_answering():
+            self._stop_timer()  # the head is complete
 
-        def data_received(self, data: bytes) -> None:
-            """More bytes: of a head that is awaited, or of the next one after an answer."""
-            if not self._is_answering() and self.head_timer is None:
-                self._expect_head()
-            super().data_received(data)
-            if self._is_answering():
-                self._stop_timer()  # the head is complete
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end."""
+        self._stop_timer()
+        super().connection_lost(exc)
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            """The end."""
-            self._stop_timer()
-            super().connection_lost(exc)
+    def on_response_complete(self) -> None:
+        """An answer was given: the connection is idle, which uvicorn's keep-alive limits."""
+        self._stop_timer()
+        super().on_response_complete()
 
-        def on_response_complete(self) -> None:
-            """An answer was given: the connection is idle, which uvicorn's keep-alive limits."""
-            self._stop_timer()
-            super().on_response_complete()
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        return cycle is not None and not cycle.response_complete
 
-        def _is_answering(self) -> bool:
-            cycle: RequestResponseCycle | None = self.cycle  # None before the first request
-            return cycle is not None and not cycle.response_complete
+    def _expect_head(self) -> None:
+        self._head_timer = self.loop.call_later(self._head_timeout_s, self.transport.abort)
 
-        def _expect_head(self) -> None:
-            self.head_timer = self.loop.call_later(header_timeout_s, self.transport.abort)
-
-        def _stop_timer(self) -> None:
-            if self.head_timer is not None:
-                self.head_timer.cancel()
-                self.head_timer = None
-
-    return TimedProtocol
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
 def make_config(
@@ -96,7 +99,7 @@ def make_config(
         port=port,
         factory=isinstance(app, str),
         workers=workers,
-        http=protocol_with(settings.header_timeout_s),
+        http=partial(TimedProtocol, head_timeout_s=settings.header_timeout_s),  # type: ignore[arg-type]  # it is called
         ws="none",
         lifespan="on",
         log_level="warning",
