@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vultus.embed import load_embedder
+from vultus.embed.self_check import reference_face
 from vultus.errors import InputError
 from vultus.runtime import OnnxSession, OpenVinoSession, choose_runtime, open_session, openvino
 from vultus.runtime.device import processor
 from vultus.runtime.opening import BF16_UNIT, REPAID_AFTER_IMAGES, choose_precision
 from vultus.weights import store
-from vultus.weights.catalog import entry
+from vultus.weights.catalog import CATALOG, entry
 
 CUDA = ("CUDAExecutionProvider",)
 needs_openvino = pytest.mark.skipif(not openvino.is_installed(), reason="needs the extra openvino")
@@ -78,3 +80,18 @@ def test_a_session_is_opened_as_chosen(model: bytes, tmp_path: Path) -> None:
     assert len(expected) == 3
     for ours, theirs in zip(session.run(batch), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_only_weights_whose_figures_are_told_may_run_in_bfloat16() -> None:
+    passed = [weights for weights in CATALOG.values() if weights.is_bf16_faithful]
+    assert {weights.name for weights in passed} >= {"sface-int8bq", "retinaface-mobilenet0.25"}
+    assert all(weights.bf16 and "benchmarks/fidelity.py" in weights.bf16.figures for weights in passed)
+    assert not entry("mtcnn").is_bf16_faithful  # nobody has measured
+
+
+@needs_openvino
+def test_bfloat16_stays_within_the_gate_of_the_default_embedder() -> None:
+    face = reference_face()[np.newaxis]
+    fp32, gated = (load_embedder("sface-int8bq", runtime=each) for each in ("onnx", "openvino"))
+    assert float(np.sum(fp32.embed(face) * gated.embed(face))) > 0.999
+    assert fp32.contract == gated.contract
