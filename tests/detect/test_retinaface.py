@@ -309,6 +309,17 @@ def test_a_file_of_the_catalogue_is_known_by_its_bytes(tmp_path: Path, photo: Ph
     assert_same(faces, RetinaFaceDetector.load(threads=1).detect(photo("rotated-0.jpg")))
 
 
+@pytest.mark.parametrize(
+    ("name", "count"), [("crowd-6.jpg", 14), ("six-friends.jpg", 6), ("no-faces.jpg", 0)]
+)
+def test_our_own_weights_find_the_people(name: str, count: int, photo: Photo) -> None:
+    ours = RetinaFaceDetector.load("retinaface-vultus", threads=1, min_score=0.85).detect(photo(name))
+    public = RetinaFaceDetector.load(threads=1).detect(photo(name))
+    assert len(ours) == count
+    if count:
+        assert (iou(ours.boxes, public.boxes).max(axis=1) > 0.6).all()
+
+
 def test_the_wrong_order_of_colours_is_a_matter_of_the_entry(photo: Photo) -> None:
     session = OnnxSession(store.read("retinaface-mobilenet0.25"), threads=1)
     wrong = RetinaFaceDetector(

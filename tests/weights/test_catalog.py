@@ -15,6 +15,7 @@ from vultus.weights.catalog import (
     FivePoint,
     LivenessDecoding,
     RetinaFaceDecoding,
+    ShippedFile,
     UrlFile,
     WeightsEntry,
     Yolov5FaceDecoding,
@@ -24,6 +25,8 @@ from vultus.weights.catalog import (
 ENTRIES = list(CATALOG.values())
 FILES = [file for weights in ENTRIES for file in weights.files]
 CONVERTED = ["mtcnn", "retinaface-mobilenet0.25"]  # published files in another container
+OURS = ["retinaface-vultus"]  # trained here, published nowhere else
+PUBLISHED = [weights for weights in ENTRIES if weights.name not in OURS]
 RECOGNITION = [weights for weights in ENTRIES if weights.task == "recognition"]
 
 
@@ -42,12 +45,24 @@ def row_of(weights: WeightsEntry, published: dict[str, list[str]]) -> list[str]:
 
 def test_every_published_line_is_in_the_catalogue(published: dict[str, list[str]]) -> None:
     assert len(published) == 19
-    assert set(CATALOG) == {*published, "mtcnn-lz4", "retinaface-mobilenet0.25-pth"}
+    assert set(CATALOG) == {*published, *OURS, "mtcnn-lz4", "retinaface-mobilenet0.25-pth"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_own_weights_come_with_the_package_and_a_model_card(name: str) -> None:
+    weights = entry(name)
+    assert all(isinstance(file.source, ShippedFile) for file in weights.files)
+    assert all(file.n_bytes is not None and file.n_bytes <= 5_000_000 for file in weights.files)
+    card = Path(__file__).resolve().parents[2] / "docs" / "models" / f"{name}.md"
+    told = card.read_text(encoding="utf-8")
+    assert f"docs/models/{name}.md" in " ".join(weights.notes)
+    for metric in weights.metrics:
+        assert f"{metric.percent:.1f}" in told, f"the card does not have {metric}"
 
 
 def test_addresses_and_hashes_are_the_published_ones(published: dict[str, list[str]]) -> None:
     compared = 0
-    for weights in ENTRIES:
+    for weights in PUBLISHED:
         if weights.name in CONVERTED:
             continue
         cells = row_of(weights, published)
@@ -62,12 +77,12 @@ def test_addresses_and_hashes_are_the_published_ones(published: dict[str, list[s
                 )
                 assert file.sha256.startswith(re.split("[…,]", row_says)[0])  # one is cut short there
             compared += 1
-    assert compared == len(FILES) - 4
+    assert compared == sum(len(weights.files) for weights in PUBLISHED) - 4
 
 
 def test_sizes_and_figures_are_the_published_ones(published: dict[str, list[str]]) -> None:
     compared = 0
-    for weights in ENTRIES:
+    for weights in PUBLISHED:
         cells = row_of(weights, published)
         if weights.name in CONVERTED:
             pass
@@ -82,7 +97,7 @@ def test_sizes_and_figures_are_the_published_ones(published: dict[str, list[str]
 
 
 def test_the_terms_are_the_published_ones(published: dict[str, list[str]]) -> None:
-    for weights in ENTRIES:
+    for weights in PUBLISHED:
         cells = row_of(weights, published)[5].split(" / ")
         licence = weights.licence
         assert cells[0] == licence.code
@@ -95,7 +110,7 @@ def test_the_terms_are_the_published_ones(published: dict[str, list[str]]) -> No
 
 
 def test_names_are_unique() -> None:
-    assert len(ENTRIES) == 21
+    assert len(ENTRIES) == 22
     assert all(name == weights.name for name, weights in CATALOG.items())
     assert len({file.name for file in FILES}) == len(FILES)
 
