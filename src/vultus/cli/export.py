@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -225,13 +226,13 @@ def needs_torch() -> None:
     Raises:
         MissingExtraError: it is not.
     """
-    try:
-        import onnxscript  # noqa: F401  # the exporter wants it
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
+    missing = [
+        name for name in ("torch", "onnxscript", "safetensors", "torch_pruning") if not find_spec(name)
+    ]
+    if missing:
         raise MissingExtraError(
-            f"this needs {error.name}, which is not installed: pip install 'vultus[train]'"
-        ) from error
+            f"this needs {', '.join(missing)}, not installed here: pip install 'vultus[train]'"
+        )
 
 
 def told(

@@ -71,8 +71,6 @@ def prune(
     Example: vultus prune runs/distil --flops 0.5 --importance taylor --faces FACES --out pruned.pt
     """
     needs_torch()
-    import torch
-
     from vultus.export.crops import default_crops, resized
     from vultus.export.prune import Pruning
     from vultus.export.prune import prune as cut
@@ -85,7 +83,7 @@ def prune(
     how = Pruning(ratio=ratio, flops=flops, importance=importance, is_global=is_global, round_to=round_to)
     crops, _ = read_gate_faces(faces, split=split, with_people=False)
     chosen = default_crops(subject.gate_hw) if crops is None else resized(crops, subject.gate_hw)
-    images = torch.from_numpy(subject.feed(chosen))
+    images = subject.feed(chosen)
     pruned = cut(subject.network, images, how)
     write_state(pruned.network, out)
     _show(subject, pruned, images, lfw=lfw, out=out, as_json=as_json)

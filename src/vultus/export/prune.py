@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from vultus.errors import InputError
 from vultus.networks.measure import Cost, cost_of
 from vultus.networks.state import mark_pruned
+from vultus.types import FloatArray
 
 Importance: TypeAlias = Literal["l1", "l2", "bn-scale", "fpgm", "lamp", "taylor", "random"]
 BISECTIONS: Final = 8
@@ -95,7 +96,7 @@ class Pruned:
     ratio: float
 
 
-def prune(network: nn.Module, images: Tensor, how: Pruning) -> Pruned:
+def prune(network: nn.Module, images: Tensor | FloatArray, how: Pruning) -> Pruned:
     """A smaller copy of an embedding network.
 
     Args:
@@ -107,6 +108,7 @@ def prune(network: nn.Module, images: Tensor, how: Pruning) -> Pruned:
     Raises:
         InputError: no ratio reaches the asked share of multiply-adds.
     """
+    images = torch.as_tensor(images)
     before = cost_of(network.eval(), (images[:1],))
     ratio = how.ratio if how.ratio is not None else _ratio_for(network, images, how, before=before)
     slim = _cut(network, images, how, ratio=ratio)
@@ -181,12 +183,13 @@ def _last_layer(network: nn.Module) -> nn.Module:
     return layers[-1]
 
 
-def milliseconds(network: nn.Module, images: Tensor) -> float:
+def milliseconds(network: nn.Module, images: Tensor | FloatArray) -> float:
     """The median time of one image in eager PyTorch, after a call that is not timed."""
     times = []
+    image = torch.as_tensor(images[:1])
     with torch.inference_mode():
         for _ in range(TIMED_CALLS + 1):
             start = time.perf_counter()
-            network(images[:1])
+            network(image)
             times.append(1e3 * (time.perf_counter() - start))
     return statistics.median(times[1:])
