@@ -1,5 +1,6 @@
 """The approximate index: used where it is, measured when it is built, gone when it does not fit."""
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -89,13 +90,19 @@ def test_an_index_that_finds_too_few_is_not_used(crowd: PostgresGallery, faces: 
     probes = probes_of(faces)
     exact = crowd.search(probes)
     crowd.build_index()
-    poor = {"m": 2, "ef_construction": 4, "ef_search": 1}
-    found = crowd.build_index(**poor, min_recall=0.0)
+    found = crowd.build_index(m=4, ef_construction=8, ef_search=1, min_recall=0.0)
     assert found.ef_search == 1
-    assert found.recall < 1.0, "otherwise the next lines test nothing"
-    raised = crowd.build_index(**poor, min_recall=min(1.0, found.recall + 0.01))
+    assert found.recall < 0.9, "otherwise the next lines test nothing"
+    raised = crowd.build_index(m=4, ef_construction=8, ef_search=1, min_recall=0.9)
     assert raised.ef_search > 1
-    assert raised.recall > found.recall
+    assert raised.recall >= 0.9
+    try:
+        best = crowd.build_index(m=2, ef_construction=4, ef_search=1, min_recall=1.0)
+    except GalleryError as error:
+        assert "dropped, searches stay exact" in str(error)  # noqa: PT017 (graphs differ; either is right)
+        assert crowd.stats().index == "none: every template is compared"
+    else:
+        assert best.recall == 1.0
     crowd.drop_index()
     assert crowd.stats().index == "none: every template is compared"
     assert crowd.search(probes) == exact
@@ -134,6 +141,25 @@ def test_settings_that_pgvector_does_not_know_are_refused(
     with pytest.raises(InputError, match=message):
         crowd.build_index(**settings)
     assert crowd.stats().index == str(built), "the index that was there stays"
+
+
+def test_indexes_that_are_built_at_the_same_time_wait_for_each_other(
+    crowd: PostgresGallery, uri: str, faces: MakeFaces
+) -> None:
+    with PostgresGallery(f"{uri}-other", contract="c") as other:
+        other.enrol("Anna", faces(20, dimension=32))
+        start, built = threading.Barrier(2), []
+
+        def work(gallery: PostgresGallery) -> None:
+            start.wait(timeout=60)
+            built.append(gallery.build_index(m=8, ef_construction=32).templates)
+
+        threads = [threading.Thread(target=work, args=(gallery,)) for gallery in (crowd, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(built) == [20, 400]
 
 
 def test_probes_are_as_close_as_another_photo() -> None:

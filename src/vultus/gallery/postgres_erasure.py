@@ -15,12 +15,11 @@ from dataclasses import replace
 import numpy as np
 import psycopg
 from pgvector import Vector
-from pgvector.psycopg import register_vector
 from psycopg import Connection
 
 from vultus.gallery.erasure import Erasure
 from vultus.gallery.postgres_rows import PostgresRows
-from vultus.gallery.postgres_server import PostgresServer, naming
+from vultus.gallery.postgres_server import PostgresServer
 from vultus.gallery.rows import VECTOR
 from vultus.gallery.served_check import with_id
 
@@ -41,9 +40,7 @@ def erase(server: PostgresServer, identity_id: str, *, actor: str) -> Erasure:
         rows.note("erase", actor=actor, detail=f"1 person, {len(faces)} templates")
     vectors = [Vector(np.frombuffer(row.vector, VECTOR)) for row, _ in faces]
     crops = [crop for _, crop in faces if crop is not None]
-    with naming(server.where), server.connect() as connection:
-        register_vector(connection)
-        connection.execute("SET statement_timeout = 0")
+    with server.maintenance() as connection:
         for table in TABLES:
             connection.execute(f"VACUUM (FULL) vultus.{table}")
         with suppress(psycopg.errors.InsufficientPrivilege):

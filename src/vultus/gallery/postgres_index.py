@@ -17,13 +17,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from pgvector.psycopg import register_vector
 from psycopg import Connection
 from psycopg.sql import SQL, Literal
 
 from vultus.errors import GalleryError, InputError
 from vultus.gallery.postgres_rows import Hnsw, index_name
-from vultus.gallery.postgres_server import PostgresServer, naming
+from vultus.gallery.postgres_server import PostgresServer
 from vultus.gallery.store import StoredContract
 from vultus.types import Embeddings, FloatArray
 
@@ -46,8 +45,7 @@ def build_index(server: PostgresServer, wanted: Hnsw, *, min_recall: float, memo
         rows.forget_index()
     if not stored.templates:
         raise GalleryError(f"gallery {server.where}: it is empty; an index is built over enrolled people")
-    with naming(server.where), server.connect() as connection:
-        register_vector(connection)
+    with server.maintenance() as connection:
         _build(connection, server.gallery_id, wanted, stored=stored, memory_mb=memory_mb)
         found = _measured(server, connection, wanted, stored=stored, min_recall=min_recall)
         if found.recall < min_recall:
@@ -79,7 +77,7 @@ def _name(gallery_id: int) -> SQL:
 def _build(
     connection: Connection, gallery_id: int, wanted: Hnsw, *, stored: StoredContract, memory_mb: int
 ) -> None:
-    connection.execute(f"SET statement_timeout = 0; SET maintenance_work_mem = '{int(memory_mb)}MB'")
+    connection.execute(f"SET maintenance_work_mem = '{int(memory_mb)}MB'")
     # A build that was interrupted leaves an index that is updated but never used.
     connection.execute(SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(_name(gallery_id)))
     connection.execute(

@@ -5,6 +5,7 @@ An acknowledged write survives a crash of either side: it is acknowledged after 
 `vultus.galleries` is locked), readers never wait; every read sees one state (REPEATABLE READ).
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,16 +19,18 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from vultus.errors import GalleryError, InputError
 from vultus.gallery.postgres_rows import Hnsw, PostgresRows
-from vultus.gallery.postgres_schema import VERSION, no_gallery, prepare
+from vultus.gallery.postgres_schema import LOCK, VERSION, no_gallery, prepare
 
 CONNECT_S = 10
 WAIT_S = 30.0
+MAINTENANCE = LOCK + 1  # an advisory lock
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _REASONS: tuple[tuple[type[psycopg.Error], str], ...] = (
     (PoolTimeout, "no connection became free in time; allow more of them, or try again later"),
     (errors.QueryCanceled, "it took longer than statement_timeout allows; nothing was changed"),
     (errors.LockNotAvailable, "somebody else keeps it locked; nothing was changed, try again later"),
+    (errors.DeadlockDetected, "it waited for somebody who waited for it; nothing was changed, try again"),
     (errors.InsufficientPrivilege, "this user may not do that"),
     (errors.InvalidPassword, "the server refuses this user or password"),
     (errors.DiskFull, "the server's disk is full; the change was not made"),
@@ -138,6 +141,22 @@ class PostgresServer:
     def connect(self) -> Connection:
         """A connection beside the pool, for what takes long and needs settings of its own."""
         return psycopg.connect(self._address.conninfo, autocommit=True, connect_timeout=CONNECT_S)
+
+    @contextmanager
+    def maintenance(self) -> Iterator[Connection]:
+        """A connection for what rewrites tables or indexes, one client at a time in the whole database.
+
+        Two such statements would wait for each other for ever, and so would one and somebody who waits in a
+        transaction; hence one asks again and again.
+        """
+        with naming(self.where), self.connect() as connection:
+            register_vector(connection)
+            connection.execute("SET statement_timeout = 0")
+            while connection.execute("SELECT pg_try_advisory_lock(%s)", (MAINTENANCE,)).fetchone() == (
+                False,
+            ):
+                time.sleep(0.2)
+            yield connection
 
     def close(self) -> None:
         """Release the connections; closing twice is no mistake."""
