@@ -44,6 +44,9 @@ class OnnxSession:
         threads: threads inside one call; None leaves it to ONNX Runtime (one per physical core).
         max_batch: a longer batch is run in pieces of at most this many rows; None runs it whole. A graph that
             takes one row only is run row by row.
+        spinning: whether threads wait for the next operator by trying over and over, which is soonest. For
+            a while after a call they go on so, and take time from whatever else runs: other sessions, other
+            processes (`benchmarks/spinning.py`). Of no matter with one thread.
 
     Attributes:
         node_counts: how many nodes of the graph each execution provider runs.
@@ -64,12 +67,13 @@ class OnnxSession:
         providers: Sequence[str] = (CPU,),
         threads: int | None = None,
         max_batch: int | None = None,
+        spinning: bool = True,
     ) -> None:
         for name, count in (("threads", threads), ("max_batch", max_batch)):
             if count is not None and count < 1:
                 raise InputError(f"{name} must be at least 1, or None, got {count}")
         check_providers_installed(providers)
-        self._session = _load(model, providers=providers, threads=threads)
+        self._session = _load(model, providers=providers, threads=threads, spinning=spinning)
         check_providers_loaded(providers, self._session.get_providers())
         self.node_counts: Mapping[str, int] = _count_nodes(self._session)
         check_provider_used(providers[0], self.node_counts)
@@ -115,12 +119,13 @@ class OnnxSession:
 
 
 def _load(
-    model: Path | bytes, *, providers: Sequence[str], threads: int | None
+    model: Path | bytes, *, providers: Sequence[str], threads: int | None, spinning: bool
 ) -> onnxruntime.InferenceSession:
     """ONNX Runtime's own session, or a WeightsError."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised; the log would only tell it twice
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")  # for _count_nodes
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     if threads is not None:
         options.intra_op_num_threads = threads
     source = model if isinstance(model, bytes) else str(model)
