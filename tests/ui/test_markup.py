@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vultus.ui.markup import crops, facts, header, heading, lead, meter, notice, table
+from vultus.ui.markup import crops, facts, header, heading, lead, meter, notice, rounded_down, table
 from vultus.ui.messages import Messages
 
 EVIL = "<script>alert(1)</script>\"' onload=x"
@@ -56,3 +56,10 @@ def test_the_header_names_the_language_that_is_on() -> None:
     assert '<a href="/zh/" lang="zh-CN" aria-current="page">中文</a>' in html
     assert '<a href="/en/" lang="en">English</a>' in html
     assert "退出" not in html
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(267_139, "260,000"), (1000, "1,000"), (1 / 1e-3, "1,000"), (12.5, "12"), (9.9, "9")]
+)
+def test_a_rate_is_rounded_to_the_side_that_claims_less(count: float, shown: str) -> None:
+    assert rounded_down(count) == shown

@@ -6,7 +6,7 @@ from vultus.pipeline import calibration_for
 from vultus.types import Answer, Verification
 from vultus.ui.desk import Desk, Progress
 from vultus.ui.fields import button, faces_field, photo_field
-from vultus.ui.markup import crops, heading, lead, meter, notice, text
+from vultus.ui.markup import crops, heading, lead, meter, notice, rounded_down, text
 from vultus.ui.messages import Messages
 
 
@@ -46,7 +46,7 @@ def _rarity(verification: Verification, say: Messages) -> str:
     """How often strangers are as alike as these two faces, where that was measured."""
     if verification.fmr is None:
         return ""
-    return say("compare_fmr", count=f"{1 / verification.fmr:,.0f}")
+    return say("compare_fmr", count=rounded_down(1 / verification.fmr))
 
 
 def _meaning(desk: Desk, min_similarity: float) -> str:

@@ -8,7 +8,6 @@ from vultus.types import FaceChoice
 from vultus.ui.messages import Messages
 
 PHOTO_PX: Final = 340  # how high an uploaded photo is shown; the file stays as it is
-PICTURE_PX: Final = 460  # how high a result is shown
 _CHOICES: Final = {choice: f"faces_{choice}" for choice in FaceChoice}
 
 
@@ -41,7 +40,6 @@ def picture_field(say: Messages, label: str, *, elem_id: str) -> gradio.Image:
     return gradio.Image(
         label=label,
         interactive=False,
-        height=PICTURE_PX,
         format="jpeg",
         buttons=["download", "fullscreen"],
         alt_text=say("photo_alt"),

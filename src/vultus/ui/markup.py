@@ -76,6 +76,12 @@ def facts(rows: Mapping[str, object]) -> str:
     return f'<dl class="v-facts">{pairs}</dl>'
 
 
+def rounded_down(count: float) -> str:
+    """A large number to two digits: "1 in 260,000" claims no more than was measured."""
+    unit = 10 ** max(len(str(int(count))) - 2, 0)
+    return f"{int(count / unit + 1e-9) * unit:,}"
+
+
 def lead(words: str) -> str:
     """The sentence that says what a tab is for."""
     return f'<p class="v-lead">{text(words)}</p>'

@@ -42,8 +42,8 @@ def build_page(desk: Desk, *, addresses: Mapping[str, str], sign_out: str = "") 
                 detect_tab(desk)
             with gradio.Tab(say("tab_compare"), id="compare"):
                 compare_tab(desk)
-            with gradio.Tab(say("tab_people"), id="people"):
-                refresh_people = people_tab(desk, refresh_header)
+            with gradio.Tab(say("tab_people"), id="people") as tab:
+                refresh_people = people_tab(desk, tab, refresh_header)
             with gradio.Tab(say("tab_recognise"), id="recognise"):
                 recognise_tab(desk, refresh_people)
             with gradio.Tab(say("tab_report"), id="report"):

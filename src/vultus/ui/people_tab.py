@@ -21,7 +21,7 @@ Refresh = Callable[[Any], None]
 """Takes an event, and renews the head of the page after it."""
 
 
-def people_tab(desk: Desk, refresh_header: Refresh) -> Refresh:
+def people_tab(desk: Desk, tab: gradio.Tab, refresh_header: Refresh) -> Refresh:
     """Lay out the tab, inside of the page that is being built; what it returns renews its list."""
     say = desk.say
     gradio.HTML(lead(say("people_lead")))
@@ -39,7 +39,7 @@ def people_tab(desk: Desk, refresh_header: Refresh) -> Refresh:
     refresh(enrol.start())
     refresh(person.rename())
     refresh(person.delete())
-    people.answer()
+    people.answer(tab)
     return refresh
 
 
@@ -108,10 +108,9 @@ class _PeoplePanel:
     def list_after(self, event: Any) -> None:
         event.then(**self._listing())
 
-    def answer(self) -> None:
-        """Renew the list when the page is opened, and at every letter of a search."""
-        gradio.on([self._search.change, self._page.release], **self._listing())
-        gradio.on(None, **self._listing())
+    def answer(self, tab: gradio.Tab) -> None:
+        """Renew the list when the tab is opened, and at every letter of a search."""
+        gradio.on([tab.select, self._search.change, self._page.release], **self._listing())
         self._faces.select(
             _id_of,
             inputs=[self._ids],

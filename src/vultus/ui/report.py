@@ -14,7 +14,7 @@ from vultus.match import expected_fpir
 from vultus.pipeline import calibration_for
 from vultus.types import Embeddings, Image
 from vultus.ui.desk import Desk, Progress
-from vultus.ui.markup import facts, heading, notice, table, text
+from vultus.ui.markup import facts, heading, notice, rounded_down, table, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ def meaning(desk: Desk) -> str:
         return notice("info", say("report_no_calibration"))
     shown = [next((one for one in calibration.rates if one.fmr <= fmr), None) for fmr in SHOWN_RATES]
     rows = [
-        [f"{one.threshold:.3f}", say("one_in", count=f"{1 / one.fmr:,.0f}"), f"{one.fnmr:.1%}"]
+        [f"{one.threshold:.3f}", say("one_in", count=rounded_down(1 / one.fmr)), f"{one.fnmr:.1%}"]
         for one in shown
         if one is not None and one.fmr > 0
     ]

@@ -14,6 +14,7 @@ from vultus.pipeline import FaceRecognizer
 from vultus.ui.mount import mount_ui
 from vultus.ui.visitor import EVERYTHING, SignIn, Visitor
 
+SHUTDOWN_SECONDS = 5  # an open page holds a connection for as long as it is open
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 
 
@@ -70,7 +71,13 @@ def serve(
         entrance = "" if key is None else f"login?key={key}"
         address = f"http://{shown}:{listener.getsockname()[1]}/{entrance}"
         # Without a log of requests: the first one carries the key in its address.
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
         announce(address)
         uvicorn.Server(config).run(sockets=[listener])
 
