@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from vultus.access.keys import ApiKey, ApiKeys, Scope
-from vultus.access.store import Store, store_path
+from vultus.access.store import Store
 from vultus.cli import options
 from vultus.cli.output import print_json, print_table
-from vultus.cli.parts import gallery_path
+from vultus.cli.serve import service_file
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the API keys of a gallery's service.")
 
@@ -66,7 +66,7 @@ def revoke(
 
 
 def _keys(gallery: Any) -> ApiKeys:
-    return ApiKeys(Store(store_path(gallery_path(gallery))))
+    return ApiKeys(Store(service_file(gallery)))
 
 
 def _fields(key: ApiKey) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from vultus.cli import options
 from vultus.cli.images import stderr
-from vultus.cli.parts import gallery_path, make_recognizer
+from vultus.cli.parts import gallery_address, gallery_path, make_recognizer
 from vultus.defaults import DEFAULT_DETECTOR
 from vultus.errors import InputError
 
@@ -115,7 +115,6 @@ def serve(
 
     Example: vultus serve --doors doors.toml --workers 4
     """
-    from vultus.access.store import store_path
     from vultus.server import Settings
     from vultus.server.settings import secret_from_environment
 
@@ -123,9 +122,9 @@ def serve(
         raise InputError("--tls-cert and --tls-key belong together: give both")
     if with_ui and workers > 1:
         raise InputError("the web page keeps its sessions in one process: use --workers 1 with --ui")
-    path = gallery_path(gallery)
+    where = gallery_address(gallery)
     settings = Settings(
-        store=store_path(path),
+        store=service_file(gallery),
         require_key=not insecure_no_auth,
         host=host,
         threads=at_once,
@@ -140,7 +139,7 @@ def serve(
         is_tls=tls_cert is not None,
     )
     engine = {
-        "gallery": str(path),
+        "gallery": where,
         "detector": detector,
         "embedder": embedder,
         "min_similarity": min_similarity,
@@ -149,6 +148,15 @@ def serve(
     _print_first_key(settings)
     _warn(settings)
     _run(settings, engine, port=port, workers=workers, with_ui=with_ui, tls=(tls_cert, tls_key))
+
+
+def service_file(gallery: str | Path | None) -> Path:
+    """Where keys and logs are: beside the gallery's file; for a gallery in a server, in the data folder."""
+    from vultus.access.store import store_path
+    from vultus.gallery import is_address
+
+    is_in_server = gallery is not None and is_address(gallery)
+    return store_path(gallery_path(None if is_in_server else gallery))
 
 
 def _run(
@@ -179,7 +187,7 @@ def _run(
                 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # where workers add up their counts
                 Multiprocess(config, sockets=[listener]).run()
             return
-        with make_recognizer(**engine | {"gallery": Path(engine["gallery"])}) as recognizer:
+        with make_recognizer(**engine) as recognizer:
             made = _app(settings, recognizer, with_ui=with_ui)
             config = make_config(made, settings, port=port, certificate=certificate, key=key)
             _announce(f"{address}/ui" if with_ui else address)
@@ -191,7 +199,7 @@ def app_from_environment() -> FastAPI:
     from vultus.server.listen import from_environment
 
     settings, engine = from_environment()
-    return _app(settings, make_recognizer(**engine | {"gallery": Path(engine["gallery"])}), with_ui=False)
+    return _app(settings, make_recognizer(**engine), with_ui=False)
 
 
 def _app(settings: Settings, recognizer: Any, *, with_ui: bool) -> FastAPI:

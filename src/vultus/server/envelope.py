@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -95,8 +96,8 @@ def without_paths(message: str, request: Request) -> str:
     service = getattr(request.app.state, "service", None)
     if service is None:
         return message
-    for path in (service.recognizer.gallery.path, service.settings.store):
-        message = message.replace(str(path), path.name)
+    for place in (service.gallery.uri, str(service.settings.store)):
+        message = message.replace(place, "the gallery" if "://" in place else Path(place).name)
     return message
 
 

@@ -13,7 +13,7 @@ from vultus.access.log import DecisionLog
 from vultus.access.store import Store
 from vultus.access.webhook import Webhook
 from vultus.errors import BusyError, InputError
-from vultus.gallery import SqliteGallery
+from vultus.gallery import DurableGallery
 from vultus.pipeline import FaceRecognizer
 from vultus.server.metrics import Metrics
 from vultus.server.micro_batch import BatchingDetector, BatchingEmbedder
@@ -118,15 +118,15 @@ class Service:
             )
 
     @property
-    def gallery(self) -> SqliteGallery:
+    def gallery(self) -> DurableGallery:
         """The enrolled people.
 
         Raises:
-            InputError: the gallery is not the embedded one.
+            InputError: the gallery cannot be inspected and changed as a service has to.
         """
         gallery = self.recognizer.gallery
-        if not isinstance(gallery, SqliteGallery):
-            raise InputError("the service serves a gallery in a file, such as people.db")
+        if not isinstance(gallery, DurableGallery):
+            raise InputError(f"a {type(gallery).__name__} cannot be served: it is no DurableGallery")
         return gallery
 
 

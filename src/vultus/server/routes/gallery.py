@@ -15,7 +15,7 @@ from starlette.responses import FileResponse
 
 from vultus.access.keys import Scope
 from vultus.errors import GalleryError, InputError
-from vultus.gallery import OnConflict
+from vultus.gallery import DurableGallery, Imported, OnConflict, SqliteGallery
 from vultus.match import calibrate as calibrated
 from vultus.server.answers import CalibrationOut, ImportedOut, StatsOut
 from vultus.server.body import read_as
@@ -36,7 +36,7 @@ def export_people(service: InService) -> FileResponse:
     """Everybody as they are at this moment, in one ZIP file with checksums."""
     with ExitStack() as stack:
         path = Path(stack.enter_context(TemporaryDirectory(prefix="vultus-"))) / "people.zip"
-        service.gallery.export(path)
+        _in_file(service.gallery, path.with_name("people.db"), stack=stack).export(path)
         clean_up = BackgroundTask(stack.pop_all().close)
     return FileResponse(path, media_type=ZIP, filename=path.name, background=clean_up)
 
@@ -55,10 +55,32 @@ async def import_people(
             async for piece in request.stream():
                 await run_in_threadpool(file.write, piece)
         try:
-            done = await run_in_threadpool(service.gallery.import_from, path, on_conflict=on_conflict)
+            done = await run_in_threadpool(_import, service.gallery, path, on_conflict)
         except GalleryError as error:
             raise GalleryError(str(error).replace(str(path), path.name)) from error
     return ImportedOut(**asdict(done))
+
+
+def _in_file(gallery: DurableGallery, place: Path, *, stack: ExitStack) -> SqliteGallery:
+    """A gallery that can be exported: itself, or a copy of one that is kept in a server."""
+    if isinstance(gallery, SqliteGallery):
+        return gallery
+    copy = stack.enter_context(SqliteGallery(place, contract=gallery.contract))
+    copy.add_records(list(gallery.records()))
+    return copy
+
+
+def _import(gallery: DurableGallery, path: Path, on_conflict: OnConflict) -> Imported:
+    if isinstance(gallery, SqliteGallery):
+        return gallery.import_from(path, on_conflict=on_conflict)
+    if on_conflict != "error":
+        raise InputError(
+            f"a gallery in a server takes all of an archive or nothing, not on_conflict={on_conflict}"
+        )
+    with SqliteGallery(path.with_name("people.db")) as unpacked:
+        done = unpacked.import_from(path)
+        gallery.add_records(list(unpacked.records()))
+    return done
 
 
 def calibrate(
