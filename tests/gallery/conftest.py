@@ -91,7 +91,7 @@ class Engine:
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """Each engine in turn."""
     if request.param == "sqlite":
-        return Engine("sqlite", str(tmp_path / "people.db"), schema_version=3)
+        return Engine("sqlite", str(tmp_path / "people.db"), schema_version=4)
     if request.param == "milvus":
         server = request.getfixturevalue("milvus")
         return Engine("milvus", f"{server}?gallery=g{uuid.uuid4().hex}", schema_version=1)
