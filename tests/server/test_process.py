@@ -50,7 +50,7 @@ def first_key(told: str) -> str:
 
 
 def client(told: str, key: str, **options: Any) -> httpx.Client:
-    transport = httpx.HTTPTransport(retries=7, verify=options.pop("verify", False))
+    transport = httpx.HTTPTransport(verify=options.pop("verify", False))
     return httpx.Client(
         base_url=address(told), headers={"X-API-Key": key}, timeout=120, transport=transport, **options
     )
@@ -168,3 +168,22 @@ def test_a_killed_service_loses_no_acknowledged_enrolment(tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.splitlines()[-1]) >= 2 * int(kills)
+
+
+def test_the_service_loads_no_torch_and_no_page(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from vultus.pipeline import FaceRecognizer\n"
+        "from vultus.server import Settings, create_app\n"
+        "from vultus.server.listen import make_config\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "settings = Settings(store=folder / 'people.service.db')\n"
+        "app = create_app(settings, FaceRecognizer(folder / 'people.db'))\n"
+        "make_config(app, settings, port=0).load()\n"
+        "app.state.service.closing.close()\n"
+        "print([name for name in ('torch', 'gradio', 'scipy', 'ray') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False, timeout=200
+    )
+    assert done.stdout.strip() == "[]", done.stderr

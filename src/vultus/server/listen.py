@@ -21,6 +21,7 @@ from vultus.server.settings import Settings
 ENVIRONMENT: Final = "VULTUS_SERVICE"
 MAX_HEAD_BYTES: Final = 32_768
 KEEP_ALIVE_S: Final = 15
+BACKLOG: Final = 2048
 
 
 class TimedProtocol(H11Protocol):
@@ -132,7 +133,7 @@ def from_environment() -> tuple[Settings, dict[str, Any]]:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that is bound, so that the address is known, and free, before models are loaded.
+    """A socket on which clients may queue while models are still being loaded.
 
     Raises:
         InputError: the address cannot be listened on.
@@ -141,6 +142,7 @@ def listening(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise InputError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
