@@ -65,6 +65,7 @@ def ui(
         raise InputError(
             f"--key must have at least 16 characters, got {len(key)}: it is all that keeps others out"
         )
+    shown = _with_reports(reports or [])
     from vultus.ui.serving import serve  # Gradio takes seconds to load
 
     with make_recognizer(
@@ -79,7 +80,7 @@ def ui(
             host=host,
             port=port,
             key=None if insecure_no_auth else key or secrets.token_urlsafe(32),
-            reports=_with_reports(reports or []),
+            reports=shown,
             announce=lambda address: typer.echo(f"Vultus is at {address} (stop with Ctrl+C)"),
         )
 
