@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check docs lock clean
+.PHONY: help setup demo test lint check docs peers lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -43,8 +43,14 @@ docs: $(VENV)/.dev ## build the documentation into site/
 	$(PIP) install --quiet --constraint requirements.lock --editable '.[docs]'
 	$(BIN)/mkdocs build --strict
 
+peers: ## create .venv-peers with the packages that benchmarks/peers.py runs beside ours
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet \
+		'torch==2.13.0' 'numpy<2.3' 'opencv-python-headless==4.12.0.88' pillow requests tqdm
+	.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet --no-deps facenet-pytorch==2.6.0
+
 lock: $(VENV)/.dev ## write down the versions in .venv
 	$(PIP) freeze --exclude-editable | grep -viE '^(facenet-pytorch|vultus)' | sed -E 's/^torch==.*/torch==2.13.0/' > requirements.lock
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers site .mypy_cache .pytest_cache .ruff_cache

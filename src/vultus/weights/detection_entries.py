@@ -161,9 +161,9 @@ ENTRIES: Final = (
             "the publisher states MIT; the data set's own terms are for research",
         ),
         bf16=Bf16Gate(
-            is_passed=True,
-            figures="225 faces on 26 photos at 640 px: each that scores 0.6 or more is found in both "
-            "precisions, with an IoU of 0.84 at least, scores 0.019 apart at most (benchmarks/fidelity.py)",
+            is_passed=False,
+            figures="225 faces on 26 photos at 640 px: 82 and 86 faces in a crowd; those with 0.6 or more have "
+            "an IoU of 0.84 at least (benchmarks/fidelity.py). Its AP in both precisions is not measured yet",
         ),
     ),
     WeightsEntry(
