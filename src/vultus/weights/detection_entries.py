@@ -162,7 +162,7 @@ ENTRIES: Final = (
         ),
         bf16=Bf16Gate(
             is_passed=False,
-            figures="225 faces on 26 photos at 640 px: 82 and 86 faces in a crowd; those with 0.6 or more have "
+            figures="225 faces on 26 photos at 640 px: 82 and 86 faces in a crowd; those from 0.6 on have "
             "an IoU of 0.84 at least (benchmarks/fidelity.py). Its AP in both precisions is not measured yet",
         ),
     ),
