@@ -34,6 +34,7 @@ images = [png(person), png(mirrored), png(Image.new("RGB", (40, 30)))]
 files = st.sampled_from(images) | st.binary(max_size=200)
 schemathesis.openapi.format("binary", files)
 schemathesis.openapi.format("byte", files.map(lambda data: base64.b64encode(data).decode()))
+schemathesis.openapi.media_type("application/zip", st.binary(max_size=200))
 """
 # What is right by its schema may still show no face, or two; that is no failure of the service.
 CONFIG = """

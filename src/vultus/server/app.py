@@ -76,7 +76,7 @@ def create_app(settings: Settings, engine: FaceRecognizer) -> FastAPI:
             expose_headers=EXPOSED,
         )
     app.add_middleware(Outermost, metrics=service.metrics, is_tls=settings.is_tls)
-    _describe_keys(app)
+    _describe(app, settings)
     return app
 
 
@@ -91,8 +91,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
     return response
 
 
-def _describe_keys(app: FastAPI) -> None:
-    """OpenAPI names the two headers in which a key may come."""
+def _describe(app: FastAPI, settings: Settings) -> None:
+    """What OpenAPI cannot know from the routes: in which headers a key may come, and how many images."""
     make = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -101,6 +101,11 @@ def _describe_keys(app: FastAPI) -> None:
             "bearer": {"type": "http", "scheme": "bearer"},
             "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         }
+        for operation in (one for methods in document["paths"].values() for one in methods.values()):
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                images = content["schema"].get("properties", {}).get("images")
+                if images is not None:
+                    images["maxItems"] = settings.max_images
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to add to the document
