@@ -30,7 +30,7 @@ from vultus.errors import (
     WeightsError,
 )
 
-ANSWERS = {  # error: (exit code, HTTP status)
+ANSWERS: dict[type[VultusError], tuple[int, int]] = {  # error: (exit code, HTTP status)
     VultusError: (1, 500),
     InputError: (2, 422),
     ImageError: (2, 422),

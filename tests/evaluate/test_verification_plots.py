@@ -16,8 +16,8 @@ from vultus.evaluate.identification_plots import (
     embedding_figure,
     principal_plane,
 )
-from vultus.match.intervals import wilson
 from vultus.evaluate.verification_plots import POINTS, det_figure, roc_figure, scores_figure
+from vultus.match.intervals import wilson
 
 CHANCE = np.random.default_rng(0)
 GENUINE, IMPOSTOR = CHANCE.normal(0.6, 0.1, 400), CHANCE.normal(0.1, 0.1, 9_000)
