@@ -23,13 +23,14 @@ WIDTH = 5  # of an embedding: no public network has it, so nothing here can lean
 class MatrixSession:
     """A network of one layer: the flattened input times a fixed matrix. Remembers what it was fed."""
 
-    def __init__(self, columns: int = WIDTH) -> None:
+    def __init__(self, columns: int = WIDTH, *, dtype: type[np.generic] = np.float32) -> None:
         random = np.random.default_rng(0)
+        self.dtype = dtype
         self.matrix = random.normal(size=(SIZE * SIZE * 3, columns)).astype(np.float32)
         self.batches: list[FloatArray] = []
 
     def run(self, batch: FloatArray) -> list[FloatArray]:
-        assert batch.dtype == np.float32
+        assert batch.dtype == self.dtype
         assert batch.flags.c_contiguous
         self.batches.append(batch)
         return [batch.reshape(len(batch), -1) @ self.matrix]
@@ -97,6 +98,12 @@ def test_the_order_of_channels_matters(crops: Crops) -> None:
 
 def test_a_network_may_want_channels_last(crops: Crops) -> None:
     session = MatrixSession()
+    SessionEmbedder(weights(layout="NHWC", mean=(0, 0, 0), std=(2, 2, 2)), session).embed(crops[:2])
+    np.testing.assert_array_equal(session.batches[0], crops[:2] / 2)
+
+
+def test_a_network_that_wants_the_pixels_themselves_gets_their_bytes(crops: Crops) -> None:
+    session = MatrixSession(dtype=np.uint8)
     SessionEmbedder(weights(layout="NHWC", mean=(0, 0, 0), std=(1, 1, 1)), session).embed(crops[:2])
     np.testing.assert_array_equal(session.batches[0], crops[:2])
 

@@ -81,7 +81,7 @@ def test_the_answers_are_those_of_the_library(tmp_path: Path, astronaut: Path) -
     from vultus.pipeline import FaceRecognizer
 
     gallery = tmp_path / "people.db"
-    with FaceRecognizer(gallery) as recognizer:
+    with FaceRecognizer(gallery, runtime="onnx") as recognizer:  # which the service takes
         recognizer.enrol("Eileen", astronaut)
         direct = recognizer.identify(astronaut)
     with service(gallery) as (_, told), client(told, first_key(told)) as http:
