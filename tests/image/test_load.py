@@ -145,7 +145,12 @@ KINDS: dict[str, tuple[Callable[[], bytes], Sequence[int], int]] = {
     ),
     "CMYK JPEG that is not inverted": (cmyk_jpeg_without_adobe_marker, SKIN, 2),
     "CMYK TIFF": (lambda: encoded(plain("CMYK", (55, 115, 145, 0)), "TIFF"), SKIN, 0),
-    "YCbCr TIFF": (lambda: encoded(plain("RGB", SKIN).convert("YCbCr"), "TIFF"), SKIN, 3),
+    # Compressed, as scanners write it: Pillow before 13 cannot read its own uncompressed ones back.
+    "YCbCr TIFF": (
+        lambda: encoded(plain("RGB", SKIN).convert("YCbCr"), "TIFF", compression="tiff_lzw"),
+        SKIN,
+        3,
+    ),
     "LAB TIFF": (lab, SKIN, 3),
     "JPEG": (lambda: encoded(plain("RGB", SKIN), "JPEG"), SKIN, 2),
     "progressive JPEG": (lambda: encoded(plain("RGB", SKIN), "JPEG", progressive=True), SKIN, 2),

@@ -20,6 +20,7 @@ from vultus.gallery.milvus_rows import MilvusRows
 
 VERSION = 1
 CONNECT_S = 10
+LITE_PAUSES_S = (0.5, 2.0)
 _UNREACHABLE = 2  # pymilvus's code
 _GALLERY = re.compile(r"\w{1,100}", re.ASCII)
 
@@ -85,6 +86,26 @@ def naming(where: str) -> Iterator[None]:
         raise GalleryError(f"gallery {where}: {reason} ({error.message})") from error
 
 
+def _connect(address: Address) -> MilvusClient:
+    """A client of the server.
+
+    Milvus Lite runs in this process, so it is there; but its gRPC turns away for a moment whoever connects
+    many times in a row ("too many pings"). It is asked again.
+    """
+    for pause_s in LITE_PAUSES_S if address.is_lite else ():
+        try:
+            return _client(address)
+        except MilvusException as error:
+            if error.code != _UNREACHABLE:
+                raise
+            time.sleep(pause_s)
+    return _client(address)
+
+
+def _client(address: Address) -> MilvusClient:
+    return MilvusClient(address.server, token=address.token, db_name=address.database, timeout=CONNECT_S)
+
+
 class MilvusServer:
     """One gallery in a Milvus server, as a `Store`.
 
@@ -104,12 +125,7 @@ class MilvusServer:
         if self._address.is_lite and not create and not Path(self._address.server).exists():
             raise self._missing()
         with naming(self.where):
-            self._client = MilvusClient(
-                self._address.server,
-                token=self._address.token,
-                db_name=self._address.database,
-                timeout=CONNECT_S,
-            )
+            self._client = _connect(self._address)
             try:
                 self._open(create=create)
             except BaseException:

@@ -76,6 +76,19 @@ CREATE TABLE vultus.audit (
     checksum bytea NOT NULL,
     PRIMARY KEY (gallery_id, seq)
 );
+-- ANALYZE copies samples of a column into pg_statistic, where an erased person would live on.
+ALTER TABLE vultus.people ALTER COLUMN id SET STATISTICS 0, ALTER COLUMN name SET STATISTICS 0,
+    ALTER COLUMN name_key SET STATISTICS 0, ALTER COLUMN metadata SET STATISTICS 0,
+    ALTER COLUMN checksum SET STATISTICS 0;
+ALTER TABLE vultus.templates ALTER COLUMN identity_id SET STATISTICS 0,
+    ALTER COLUMN vector SET STATISTICS 0, ALTER COLUMN source SET STATISTICS 0,
+    ALTER COLUMN crop_digest SET STATISTICS 0, ALTER COLUMN checksum SET STATISTICS 0,
+    ALTER COLUMN crop SET STATISTICS 0;
+ALTER TABLE vultus.settings ALTER COLUMN name SET STATISTICS 0, ALTER COLUMN value SET STATISTICS 0,
+    ALTER COLUMN checksum SET STATISTICS 0;
+ALTER TABLE vultus.audit ALTER COLUMN actor SET STATISTICS 0, ALTER COLUMN identity_id SET STATISTICS 0,
+    ALTER COLUMN name SET STATISTICS 0, ALTER COLUMN detail SET STATISTICS 0,
+    ALTER COLUMN checksum SET STATISTICS 0;
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST,)
