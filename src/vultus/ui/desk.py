@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import gradio
 
+from vultus.defaults import DEFAULT_MAX_PIXELS
 from vultus.detect import DETECTORS, ExplainingDetector, load_detector
 from vultus.errors import (
     CredentialsError,
@@ -41,7 +42,6 @@ Progress: TypeAlias = Callable[[float, str], None]
 """Told how much is done, 0 to 1, and what is being done, in words."""
 
 Action: TypeAlias = Callable[..., tuple[Any, ...]]
-MAX_PIXELS: Final = 50_000_000
 _LOG: Final = logging.getLogger("vultus.ui")
 
 Note: TypeAlias = Callable[[Any, str, str, int], None]
@@ -71,7 +71,7 @@ class Desk:
     reports: tuple[Path, ...] = ()
     visitor_of: Callable[[gradio.Request], Visitor] = lambda _: EVERYTHING
     note: Note = log
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
     def read(self, photo: str | None) -> Image:
         """The uploaded photo.
