@@ -5,10 +5,15 @@ templates and crops are deleted, and the audit log keeps what was done and when,
 their name. Then the tables and their indexes are written anew (VACUUM FULL), so that no dead row is left on
 any page, and a checkpoint brings that to the disk where the user may ask for one.
 
+PostgreSQL writes a dead row anew too while any transaction of the database is older than the deletion, be it
+a backup or its own ANALYZE, and no query shows it. So we wait for those to end, and the proof says if one
+did not.
+
 The proof is a search of every table for the id, the vectors and the crops. The write-ahead log, replicas and
 backups belong to the server: they forget by its own rules.
 """
 
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -24,6 +29,13 @@ from vultus.gallery.rows import VECTOR
 from vultus.gallery.served_check import with_id
 
 TABLES = ("people", "templates", "settings", "audit")
+PATIENCE_S = 30.0  # with transactions that may still see what was deleted
+_OLDER = """
+SELECT pid, coalesce(nullif(application_name, ''), backend_type, 'another client') FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND (datid IS NULL OR datid = 0
+    OR datid = (SELECT oid FROM pg_database WHERE datname = current_database()))
+    AND greatest(age(backend_xid), age(backend_xmin)) > age(%s::xid)
+"""
 
 
 def erase(server: PostgresServer, identity_id: str, *, actor: str) -> Erasure:
@@ -41,12 +53,13 @@ def erase(server: PostgresServer, identity_id: str, *, actor: str) -> Erasure:
     vectors = [Vector(np.frombuffer(row.vector, VECTOR)) for row, _ in faces]
     crops = [crop for _, crop in faces if crop is not None]
     with server.maintenance() as connection:
+        witnesses = _outwait(connection)
         for table in TABLES:
             connection.execute(f"VACUUM (FULL) vultus.{table}")
         with suppress(psycopg.errors.InsufficientPrivilege):
             connection.execute("CHECKPOINT")
         searched = tuple((f"vultus.{table}", _size(connection, table)) for table in TABLES)
-        found = tuple(_found(connection, person.id, vectors, crops))
+        found = (*_found(connection, person.id, vectors, crops), *witnesses)
     pieces = 1 + len(vectors) + len(crops)
     return Erasure(person.id, len(faces), pieces, searched, found, is_log_empty=False)
 
@@ -57,6 +70,21 @@ def _anonymise(rows: PostgresRows, identity_id: str) -> None:
         if entry.identity_id == identity_id:
             rows.replace_entry(replace(entry, identity_id="", name="", detail="erased"))
     rows.delete_settings(f"%{identity_id}%")
+
+
+def _outwait(connection: Connection) -> list[str]:
+    """Wait until no transaction is older than now; in words, those that still are."""
+    now = connection.execute("SELECT pg_current_xact_id()::xid::text").fetchone()
+    deadline = time.monotonic() + PATIENCE_S
+    while older := connection.execute(_OLDER, now).fetchall():
+        if time.monotonic() >= deadline:
+            return [
+                f"dead rows on the pages of the tables, kept for a transaction that began before ({name}, "
+                f"process {pid}); once it has ended, VACUUM FULL removes them"
+                for pid, name in older
+            ]
+        time.sleep(0.05)
+    return []
 
 
 def _size(connection: Connection, table: str) -> int:
