@@ -12,13 +12,16 @@ import pytest
 import torch
 
 from vultus.detect.mtcnn import MtcnnDetector
-from vultus.errors import InputError, TrainingError
+from vultus.errors import InputError, TrainingError, WeightsError
 from vultus.image import load_image, save_image
 from vultus.networks.mtcnn import ONet, RNet
+from vultus.runtime.onnx import OnnxSession
+from vultus.training.data.mtcnn_batches import CropBatch
 from vultus.training.data.mtcnn_crops import read_crops
 from vultus.training.data.widerface import read_widerface
-from vultus.training.losses.mtcnn_multitask import CropKind
-from vultus.training.recipes.mtcnn import STAGES, MTCNNRecipe, split, train
+from vultus.training.losses.anchor_imitation import AnchorImitationLoss
+from vultus.training.losses.mtcnn_multitask import TASK_WEIGHTS, CropKind, CropTargets
+from vultus.training.recipes.mtcnn import STAGES, MtcnnLearner, MTCNNRecipe, as_anchors, split, train
 
 FILES = [f"mtcnn_{stage.name}.onnx" for stage in STAGES]
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # the exporter
@@ -178,3 +181,50 @@ def test_images_are_held_out_and_faces_without_landmarks_are_not_learnt(labels: 
 def test_too_few_images_are_an_error(labels: Path) -> None:
     with pytest.raises(InputError, match="1 usable images"):
         split(read_widerface(labels).images[:1], recipe(labels))
+
+
+def test_every_stage_imitates_its_teacher_beside_the_labels(run: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for stage, file in zip(STAGES, FILES, strict=True):
+        count = 6
+        images = torch.rand(count, 3, stage.size_px, stage.size_px, generator=generator)
+        offsets, landmarks = (torch.rand(count, size, generator=generator) for size in (4, 10))
+        targets = CropTargets(torch.arange(count) % len(CropKind), offsets, landmarks)
+        torch.manual_seed(1)
+        network = stage.make(True)
+        teacher = OnnxSession(run / file)
+        learners = [
+            MtcnnLearner(network, TASK_WEIGHTS[stage.name], hard_share=0.7, teacher=each, teacher_weight=0.5)
+            for each in (None, teacher)
+        ]
+        alone, taught = (learner(CropBatch(images, targets)) for learner in learners)
+        assert alone.imitation == 0
+        assert taught.imitation > 0
+        torch.testing.assert_close(taught.total, alone.total + 0.5 * taught.imitation)
+
+
+def test_whoever_says_what_the_teacher_says_imitates_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, offsets, landmarks = (torch.randn(8, size, generator=generator) for size in (2, 4, 10))
+    answer = as_anchors([logits, offsets, landmarks])
+    assert AnchorImitationLoss()(answer, answer).total.item() == pytest.approx(0, abs=1e-6)
+    further = as_anchors([logits, offsets, landmarks + 0.05])
+    faces = logits.softmax(1)[:, 1] >= 0.5
+    assert faces.any()
+    # Ten coordinates, each half a unit of a tenth of a side off: smooth L1 is half the square.
+    assert AnchorImitationLoss()(further, answer).landmarks.item() == pytest.approx(10 * 0.5 * 0.5**2)
+
+
+def test_a_teacher_is_found_in_the_catalogue(labels: Path, run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mtcnn"
+    folder.mkdir()
+    for name in FILES[:2]:
+        shutil.copy(run / name, folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train(replace(recipe(labels), teacher="mtcnn"), folder)
+    log = (folder / "onet" / "log.csv").read_text(encoding="utf-8").splitlines()
+    assert log[0].endswith("imitation")
+    assert float(log[1].rsplit(",", 1)[1]) > 0
+    with pytest.raises(WeightsError, match="nobody"):
+        train(replace(recipe(labels), teacher="nobody"), tmp_path / "other")

@@ -12,6 +12,9 @@ exported network. In the run's folder:
 
 What is there is not made again: a run that was stopped goes on where it was, with the same numbers.
 
+With a `teacher`, a trained MTCNN answers every crop too, and each stage imitates it beside what the labels
+say. Few images show few faces; but each crop of them has an answer to be imitated, landmarks included.
+
 Differs from the paper: faces are positives by their square (`vultus.training.data.mtcnn_targets`); P-Net and
 R-Net learn landmarks as a help only, the exported networks have none; crops are recoloured at random.
 
@@ -28,8 +31,9 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import nn
+from torch import Tensor, nn
 
+from vultus.detect.mtcnn import read_models
 from vultus.errors import InputError
 from vultus.export.mtcnn import stage_to_onnx
 from vultus.image import replace_file
@@ -43,6 +47,7 @@ from vultus.training.data.mtcnn_crops import MtcnnCrops, read_crops, write_crops
 from vultus.training.data.mtcnn_mining import Cascade, WindowPlan, stage_crops
 from vultus.training.data.shards import read_shards
 from vultus.training.data.widerface import read_widerface
+from vultus.training.losses.anchor_imitation import AnchorImitationLoss, Answer
 from vultus.training.losses.mtcnn_multitask import (
     TASK_WEIGHTS,
     CropKind,
@@ -86,6 +91,8 @@ class MTCNNRecipe(TrainSettings):
         landmark_shares: of a batch.
         hard_share: of the classification losses of a batch, how many count: the largest.
         colour_jitter: how much crops are recoloured.
+        teacher: a trained MTCNN that is imitated, an entry of the catalogue or a folder of three ONNX files.
+        teacher_weight: of the imitation, beside the labels.
         stage_epochs: the `epochs` of each stage.
         stage_batches: batches of an epoch.
         stage_batch_sizes: the `batch_size` of each stage.
@@ -115,6 +122,8 @@ class MTCNNRecipe(TrainSettings):
     landmark_shares: tuple[int, int, int] = (2, 1, 2)
     hard_share: float = 0.7
     colour_jitter: float = 0.3
+    teacher: str | None = None
+    teacher_weight: float = 1.0
     stage_epochs: tuple[int, int, int] = (20, 16, 16)
     stage_batches: tuple[int, int, int] = (600, 500, 300)
     stage_batch_sizes: tuple[int, int, int] = (1024, 256, 128)
@@ -126,6 +135,9 @@ class MTCNNRecipe(TrainSettings):
     ema_decay: float | None = 0.998
     precision: Precision = "bf16-mixed"
     validate_every: int = 4
+
+
+DELTA_UNIT: Final = 0.1  # as RetinaFace's variance: an error of a tenth of a side is as bad as a wrong class
 
 
 class Stage(NamedTuple):
@@ -149,21 +161,65 @@ STAGES: Final = (
 )
 
 
-class MtcnnLearner(nn.Module):
-    """One network of the cascade and its loss."""
+class StageLosses(NamedTuple):
+    """Scalars: what is minimised, each task's mean before its weight, and how far the teacher is."""
 
-    def __init__(self, network: nn.Module, weights: TaskWeights, *, hard_share: float) -> None:
+    total: Tensor
+    classification: Tensor
+    boxes: Tensor
+    landmarks: Tensor
+    imitation: Tensor
+
+
+class MtcnnLearner(nn.Module):
+    """One network of the cascade and what it is taught by.
+
+    Args:
+        network: the student.
+        weights: of its tasks.
+        hard_share: of the classification losses, how many count.
+        teacher: the same stage of a trained MTCNN, or None.
+        teacher_weight: of its imitation.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        weights: TaskWeights,
+        *,
+        hard_share: float,
+        teacher: Session | None = None,
+        teacher_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         self.network = network
         self.loss = MTCNNMultitaskLoss(weights, hard_share=hard_share)
+        self.imitation = AnchorImitationLoss()
+        self.teacher, self.teacher_weight = teacher, teacher_weight
 
-    def forward(self, batch: CropBatch) -> MTCNNLosses:
+    def forward(self, batch: CropBatch) -> StageLosses:
         """The losses of a batch."""
-        logits, offsets, *landmarks = self.network(batch.images)
-        losses: MTCNNLosses = self.loss(
-            logits, offsets, landmarks[0] if landmarks else None, targets=batch.targets
-        )
-        return losses
+        logits, offsets, *rest = self.network(batch.images)
+        landmarks = rest[0] if rest else None
+        taught: MTCNNLosses = self.loss(logits, offsets, landmarks, targets=batch.targets)
+        imitated = taught.total.new_zeros(())
+        if self.teacher is not None:
+            replies = self.teacher.run(batch.images.cpu().numpy())
+            example = [torch.from_numpy(reply).to(logits.device) for reply in replies]
+            student = [logits, offsets, *rest][: len(example)]
+            imitated = self.imitation(as_anchors(student), as_anchors(example)).total
+        total = taught.total + self.teacher_weight * imitated
+        return StageLosses(total, taught.classification, taught.boxes, taught.landmarks, imitated)
+
+
+def as_anchors(answers: Sequence[Tensor]) -> Answer:
+    """What a stage says of N crops, as a detector says it of N anchors, in a tenth of their sides.
+
+    A stage without landmarks says that all of them are at the corner.
+    """
+    logits, offsets, *rest = (each.flatten(1)[None] for each in answers)
+    landmarks = rest[0] if rest else offsets.new_zeros((*offsets.shape[:2], 10))
+    return logits, offsets / DELTA_UNIT, landmarks / DELTA_UNIT
 
 
 def train(recipe: MTCNNRecipe, folder: Path) -> Mapping[str, float]:
@@ -279,9 +335,15 @@ def fit_stage(
         seed=recipe.seed,
     )
     torch.manual_seed(recipe.seed)
-    network = stage.make(recipe.has_landmark_heads)
+    learner = MtcnnLearner(
+        stage.make(recipe.has_landmark_heads),
+        TASK_WEIGHTS[stage.name],
+        hard_share=recipe.hard_share,
+        teacher=OnnxSession(read_models(recipe.teacher)[number], threads=1) if recipe.teacher else None,
+        teacher_weight=recipe.teacher_weight,
+    )
     return fit(
-        MtcnnLearner(network, TASK_WEIGHTS[stage.name], hard_share=recipe.hard_share),
+        learner,
         samples,
         settings=settings,
         run=open_run(folder / stage.name, settings, data=_data(recipe)),
