@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
     EventAccumulator,
 )
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 
 from vultus.errors import TrainingError
 from vultus.training.run import Run, open_run
@@ -61,6 +63,13 @@ class Learner(nn.Module):
         total = squares * self.factor if len(self.seen) == self.poisoned_at else squares
         self.seen.append(len(inputs))
         return Losses(total, squares)
+
+
+class Layer(nn.Linear):
+    """A layer of somebody's own."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,3 +367,20 @@ def test_rows_of_a_run_that_had_no_checkpoint_are_forgotten(tmp_path: Path) -> N
     assert len(rows(run.log)) == 2
     fit(Learner(), Vectors(), settings=recipe, run=run)
     assert [row["step"] for row in rows(run.log)] == ["1", "2", "3", "4"]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler: apt install g++")
+@pytest.mark.filterwarnings("ignore")  # of torch's own compiler
+def test_a_translated_network_learns_the_same_under_the_same_names(tmp_path: Path) -> None:
+    plain, _ = trained(tmp_path / "plain")
+    learner, recipe = Learner(), Recipe(compile=True)
+    learner.network.__class__ = Layer  # a layer of torch's own is not worth translating to it
+    run = run_in(tmp_path / "translated", recipe)
+    graphs = counters["stats"]["unique_graphs"]
+    fit(learner, Vectors(), settings=recipe, run=run)
+    assert counters["stats"]["unique_graphs"] > graphs
+    for ours, expected in zip(learner.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+    assert list(torch.load(run.best, weights_only=True)) == ["weight", "bias"]
+    goes_on, _ = trained(tmp_path / "translated", compile=False)  # may change on the way
+    torch.testing.assert_close(goes_on.network.weight, learner.network.weight)

@@ -33,6 +33,8 @@ class TrainSettings:
         accumulate: batches whose gradients make one step; what an epoch leaves over makes a step too.
         clip_norm: the gradient is shortened to this length; None leaves it.
         precision: 32-true, or bf16-mixed (autocast).
+        compile: translate the network by torch.compile: a minute of waiting and a C++ compiler for steps that
+            take less time, and round a little differently.
         channels_last: memory order of the network: faster for convolutions on CPUs and tensor cores.
         ema_decay: the network that is judged and kept is a moving average of the trained one; None keeps
             the trained one.
@@ -64,6 +66,7 @@ class TrainSettings:
     accumulate: int = 1
     clip_norm: float | None = None
     precision: Precision = "32-true"
+    compile: bool = False
     channels_last: bool = True
     ema_decay: float | None = None
     checkpoint_minutes: float = 5.0
@@ -115,5 +118,5 @@ def _check_word(name: str, word: str, choices: Any) -> None:
 
 # What may differ when a run goes on: it changes what is written when, and where the work is done.
 UNIMPORTANT = frozenset(
-    {"checkpoint_minutes", "log_every", "workers", "threads", "devices", "keep_images", "cache"}
+    {"checkpoint_minutes", "log_every", "workers", "threads", "devices", "compile", "keep_images", "cache"}
 )

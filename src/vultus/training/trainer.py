@@ -134,6 +134,8 @@ class Trainer:
         self.network = learner.get_submodule("network")
         self.learner, self.optimizer = fabric.setup(learner, make_optimizer(learner, settings))
         self.average = averaged(self.network, settings.ema_decay) if settings.ema_decay is not None else None
+        if settings.compile:
+            self.network.compile()  # in place: names of weights stay as they are
         self.batches = PlannedBatches(plan, rank=fabric.global_rank, rank_count=fabric.world_size)
         self.loader = make_loader(samples, self.batches, workers=settings.workers)
         self.steps_per_epoch = math.ceil(len(self.batches) / settings.accumulate)
