@@ -219,6 +219,20 @@ def test_a_run_starts_from_the_trunk_it_is_given(labels: Path, teacher: Path, tm
     assert json.loads((tmp_path / "recipe.json").read_text())["data"]["pretrained"]
 
 
+def test_a_run_goes_on_from_the_whole_network_it_is_given(labels: Path, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    trained = RetinaFaceNet(CONFIG)
+    torch.save(trained.state_dict(), tmp_path / "trained.pt")
+    still = replace(
+        SMALL, labels=labels, start=tmp_path / "trained.pt", lr=1e-12, ema_decay=None, epochs=1, teacher=None
+    )
+    train(still, tmp_path / "run")
+    kept = torch.load(tmp_path / "run" / "best.pt", weights_only=True)
+    for name, value in trained.named_parameters():
+        torch.testing.assert_close(kept[name], value.detach())
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]["start"]
+
+
 def test_every_parameter_learns_and_the_teacher_does_not(labels: Path) -> None:
     torch.manual_seed(0)
     network, teacher = RetinaFaceNet(CONFIG), retinaface()

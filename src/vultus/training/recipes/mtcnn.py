@@ -204,7 +204,7 @@ class MtcnnLearner(nn.Module):
         taught: MTCNNLosses = self.loss(logits, offsets, landmarks, targets=batch.targets)
         imitated = taught.total.new_zeros(())
         if self.teacher is not None:
-            replies = self.teacher.run(batch.images.cpu().numpy())
+            replies = self.teacher.run(batch.images.float().cpu().numpy())
             example = [torch.from_numpy(reply).to(logits.device) for reply in replies]
             student = [logits, offsets, *rest][: len(example)]
             imitated = self.imitation(as_anchors(student), as_anchors(example)).total

@@ -59,6 +59,7 @@ class RetinaFaceRecipe(TrainSettings):
         backbone: one of `vultus.networks.retinaface.CONFIGS`.
         pretrained: state dict of a public RetinaFace of this backbone, from whose trunk ours starts (the rest
             starts from random weights); None starts from random weights throughout.
+        start: state dict of a network trained by this recipe (best.pt), to go on from as a whole.
         sizes_px: sides of the crops; each batch takes one of them by chance.
         crop_scales: of the random square crops, as multiples of the image's shorter side.
         anchor_crop_share: how many of the other crops are made around a face that gets an anchor's size.
@@ -82,6 +83,7 @@ class RetinaFaceRecipe(TrainSettings):
     widerface: Path | None = Path("../shared/data/widerface-dev")
     backbone: str = "mobilenet0.25"
     pretrained: Path | None = None
+    start: Path | None = None
     sizes_px: tuple[int, ...] = (320,)
     crop_scales: tuple[float, float] = (0.3, 1.0)
     anchor_crop_share: float = 0.5
@@ -243,6 +245,8 @@ def train(recipe: RetinaFaceRecipe, folder: Path) -> Mapping[str, float]:
     network = RetinaFaceNet(config)
     if recipe.pretrained is not None:
         take_trunk(network, load_retinaface(recipe.pretrained, configuration(recipe.backbone, "BGR")))
+    if recipe.start is not None:
+        network.load_state_dict(load_retinaface(recipe.start, config).state_dict())
     teacher = load_retinaface(recipe.teacher) if recipe.teacher else None
     return fit(
         RetinaFaceLearner(network, recipe, teacher=teacher),
@@ -292,6 +296,7 @@ def _data(recipe: RetinaFaceRecipe, images: Sequence[AnnotatedImage]) -> Mapping
         "images": folder_of(images),
         "widerface": recipe.widerface,
         "pretrained": recipe.pretrained,
+        "start": recipe.start,
         "teacher": recipe.teacher,
     }
     return {name: path for name, path in named.items() if path}
