@@ -113,14 +113,18 @@ def write_subset() -> None:
         chosen += [number for key in most for number in by_person[key][:CROPS]]
     heldout = [key for key in by_person if key[0] == "heldout"]
     chosen += [number for key in heldout for number in by_person[key][:HELDOUT_CROPS]]
-    chosen.sort()
-    with (SUBSET / "index.csv").open("w", newline="", encoding="utf-8") as stream:
+    write_index(SUBSET, rows, sorted(chosen))
+
+
+def write_index(folder: Path, rows: Sequence[Mapping[str, str]], chosen: Sequence[int]) -> None:
+    """An index of the chosen rows in a folder, with links to their shards, and the teacher's rows."""
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows[number] for number in chosen)
     for shard in sorted({rows[number]["shard"] for number in chosen}):
-        (SUBSET / shard).symlink_to(FACES / shard)
-    np.save(SUBSET / "teacher.npy", np.load(FACES / "teacher-sface.npy", mmap_mode="r")[chosen])
+        (folder / shard).symlink_to(FACES / shard)
+    np.save(folder / "teacher.npy", np.load(FACES / "teacher-sface.npy", mmap_mode="r")[list(chosen)])
 
 
 def command_of(name: str, folder: Path) -> list[str]:
@@ -256,6 +260,14 @@ def cpu() -> str:
     )
 
 
+def write_between(file: Path, table: str, *, marks: tuple[str, str]) -> None:
+    """Put a table between two marks of a page."""
+    begin, end = marks
+    text = file.read_text(encoding="utf-8")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    file.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -265,9 +277,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="write the table into this page, and stop")
     arguments = parser.parse_args()
     if arguments.page is not None:
-        text = arguments.page.read_text(encoding="utf-8")
-        before, after = text.split(BEGIN)[0], text.split(END)[1]
-        arguments.page.write_text(f"{before}{BEGIN}\n\n{page()}\n\n{END}{after}", encoding="utf-8")
+        write_between(arguments.page, page(), marks=(BEGIN, END))
         return
     torch.set_num_threads(1)
     write_subset()
