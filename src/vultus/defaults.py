@@ -6,9 +6,13 @@ rooms that work with them pass them on: `vultus.embed.DEFAULT_EMBEDDER` is this 
 
 from typing import Final
 
-DEFAULT_DETECTOR: Final = "mtcnn"  # one of `vultus.detect.DETECTORS` that has weights of its own
+DEFAULT_DETECTOR: Final = "retinaface"  # one of `vultus.detect.DETECTORS` that has weights of its own
 DEFAULT_EMBEDDER: Final = "sface-int8bq"  # one of `vultus.embed.embedder_names()`
 DEFAULT_MAX_PIXELS: Final = 50_000_000  # a larger image is refused before it is decoded
+IMAGE_SUFFIXES: Final = frozenset(  # of the files that are taken for images where a folder is searched
+    {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2"}
+    | {".mpo", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
 
 # Beyond these a face should not be trusted; what was measured stands in `vultus.quality.assessment`.
 MIN_FACE_PX: Final = 40.0  # enlarging a smaller face invents nothing

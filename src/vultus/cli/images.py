@@ -14,20 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from vultus.defaults import IMAGE_SUFFIXES
 from vultus.errors import ImageError, VultusError
 
 if TYPE_CHECKING:
     from vultus.pipeline.stream import Outcome
 
-SUFFIXES = {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".mpo"} | {
-    ".pbm",
-    ".pgm",
-    ".png",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".webp",
-}
 T = TypeVar("T")
 stderr = Console(stderr=True, soft_wrap=True)
 
@@ -45,7 +37,7 @@ def find_images(sources: Iterable[str]) -> Iterator[str]:
             yield from (
                 str(file)
                 for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in SUFFIXES and file.is_file()
+                if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
             )
         elif glob.has_magic(source) and not path.exists():
             matches = glob.glob(source, recursive=True)  # noqa: PTH207  Path.glob refuses absolute patterns
