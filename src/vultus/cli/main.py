@@ -19,6 +19,7 @@ from vultus.cli import (
     export,
     faces,
     gallery,
+    index,
     keys,
     models,
     people,
@@ -69,6 +70,7 @@ app.command(rich_help_panel=FACES)(faces.embed)
 app.command(rich_help_panel=FACES)(faces.verify)
 app.command(rich_help_panel=PEOPLE)(recognise.enrol)
 app.command(rich_help_panel=PEOPLE)(recognise.identify)
+app.command(rich_help_panel=PEOPLE)(index.index)
 app.command(rich_help_panel=PEOPLE)(calibrate.calibrate)
 app.add_typer(people.app, name="people", rich_help_panel=PEOPLE)
 app.add_typer(gallery.app, name="gallery", rich_help_panel=PEOPLE)
