@@ -112,7 +112,7 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, **settings: Any) -> Iterator[Running]:
+def running(folder: Path, *, with_page: bool = False, **settings: Any) -> Iterator[Running]:
     with ExitStack() as stack:
         path = folder / "people.db"
         gallery = stack.enter_context(SqliteGallery(path, contract="painted"))
@@ -124,6 +124,10 @@ def running(folder: Path, **settings: Any) -> Iterator[Running]:
         engine = FaceRecognizer(gallery, detector=detector, embedder=PaintedEmbedder())
         told = Settings(**{"store": store_path(path), "requests_per_s": None} | settings)
         app = create_app(told, engine)
+        if with_page:
+            from vultus.cli.serve_page import mount_page  # Gradio takes seconds to load
+
+            mount_page(app)
         listener = stack.enter_context(listening("127.0.0.1", 0))
         server = uvicorn.Server(make_config(app, told, port=0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -6,7 +6,9 @@ from typing import Any
 import gradio
 import pytest
 
+from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_EMBEDDER
 from vultus.errors import (
+    BusyError,
     CredentialsError,
     DeviceError,
     FaceCountError,
@@ -19,6 +21,7 @@ from vultus.errors import (
     WeightsError,
 )
 from vultus.ui.desk import Desk, explained
+from vultus.ui.host import Host, PageEvent
 from vultus.ui.messages import LANGUAGES, Messages
 from vultus.ui.visitor import EVERYTHING, Visitor
 
@@ -30,6 +33,7 @@ ERRORS = [
     MissingExtraError("engine's words"),
     DeviceError("engine's words"),
     VultusError("engine's words"),
+    BusyError("engine's words"),
     FaceCountError("engine's words", face_count=0),
     FaceCountError("engine's words", face_count=3),
     ScopeError("engine's words"),
@@ -74,23 +78,42 @@ def test_a_mistake_of_ours_is_no_notice(desk: Desk) -> None:
 
 
 def test_a_reader_may_not_change_anything_and_every_try_is_noted(desk: Desk) -> None:
-    noted: list[tuple[str, str, int]] = []
+    noted: list[PageEvent] = []
     reader = replace(
         desk,
-        visitor_of=lambda _: Visitor("reader", frozenset({"read"})),
-        note=lambda _, name, action, status: noted.append((name, action, status)),
+        visitor_of=lambda _: Visitor("reader", frozenset({"read"}), "k1"),
+        host=Host(note=noted.append),
     )
-    told, _ = reader.answering(shout, blank=("-",), scope="enrol")(REQUEST, gradio.Progress(), "hi")
+    shouting: dict[str, Any] = {"blank": ("-",), "scope": "enrol", "changes": "somebody"}
+    told, _ = reader.answering(shout, **shouting)(REQUEST, gradio.Progress(), "hi")
     assert "Your key does not allow this" in told
     assert reader.answering(shout, blank=("-",))(REQUEST, gradio.Progress(), "hi") == ("", "HI")
     writer = replace(reader, visitor_of=lambda _: EVERYTHING)
-    writer.answering(shout, blank=("-",), scope="enrol")(REQUEST, gradio.Progress(), "hi")
-    assert noted == [("reader", "shout", 403), ("anybody", "shout", 200)]
+    writer.answering(shout, **shouting)(REQUEST, gradio.Progress(), "hi")
+    writer.answering(shout, **shouting)(REQUEST, gradio.Progress(), "")
+    with pytest.raises(AttributeError):
+        writer.answering(shout, **shouting)(REQUEST, gradio.Progress(), 7)
+    assert [(event.key_id, event.name, event.target, event.status) for event in noted] == [
+        ("k1", "reader", "hi", 403),
+        ("", "anybody", "hi", 200),
+        ("", "anybody", "", 422),
+        ("", "anybody", "7", 500),
+    ]
+    assert {event.action for event in noted} == {"shout"}
+
+
+def test_whoever_asks_for_more_than_they_may_is_noted_though_nothing_would_change(desk: Desk) -> None:
+    noted: list[PageEvent] = []
+    reader = replace(
+        desk, visitor_of=lambda _: Visitor("reader", frozenset({"read"})), host=Host(note=noted.append)
+    )
+    reader.answering(shout, blank=("-",), scope="admin")(REQUEST, gradio.Progress(), "hi")
+    assert [(event.action, event.target, event.status) for event in noted] == [("shout", "", 403)]
 
 
 def test_the_header_tells_the_state_of_the_engine(desk: Desk) -> None:
     html = desk.header(addresses={"en": "/en/"}, sign_out="/logout")
-    for words in ("mtcnn", "sface-int8bq", "<b>0</b>", "/logout"):
+    for words in (DEFAULT_DETECTOR, DEFAULT_EMBEDDER, "<b>0</b>", "/logout"):
         assert words in html
 
 

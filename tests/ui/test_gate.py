@@ -1,11 +1,13 @@
 """Nobody comes in without a key, and a key that is taken away is out at once."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from vultus.errors import BusyError
 from vultus.ui.gate import COOKIE, MAX_SESSIONS, SESSION_SECONDS, Gate, Sessions
 from vultus.ui.visitor import EVERYTHING, Visitor
 
@@ -30,6 +32,10 @@ def keys() -> Keys:
 
 @pytest.fixture
 def client(keys: Keys) -> TestClient:
+    return TestClient(application(Sessions(keys.sign_in)), base_url="https://here", follow_redirects=False)
+
+
+def application(sessions: Sessions, **options: Any) -> FastAPI:
     app = FastAPI()
 
     @app.get("/v1/other")
@@ -44,8 +50,8 @@ def client(keys: Keys) -> TestClient:
     def page() -> str:
         return "the page"
 
-    app.add_middleware(Gate, path="/ui", sessions=Sessions(keys.sign_in))
-    return TestClient(app, base_url="https://here", follow_redirects=False)
+    app.add_middleware(Gate, path="/ui", sessions=sessions, **options)
+    return app
 
 
 def test_a_person_without_a_key_is_led_to_the_form(client: TestClient) -> None:
@@ -139,6 +145,27 @@ def test_the_page_may_load_nothing_from_elsewhere(client: TestClient) -> None:
 def test_an_unfinished_address_leads_to_the_page(client: TestClient, path: str, target: str) -> None:
     client.post("/ui/login", data={"key": KEY})
     assert client.get(path, headers=HTML).headers["location"] == target
+
+
+def test_who_asks_too_often_is_told_to_wait_in_their_language(keys: Keys) -> None:
+    asked: list[str] = []
+
+    def admit(key_id: str) -> None:
+        asked.append(key_id)
+        if len(asked) > 2:
+            raise BusyError("wait", retry_after_s=1.5)
+
+    app = application(
+        Sessions(lambda key: Visitor("Ada", frozenset(), "k1") if key == KEY else None), admit=admit
+    )
+    client = TestClient(app, base_url="https://here", headers=HTML)
+    client.post("/ui/login", data={"key": KEY})
+    assert [client.get("/ui/zh/").status_code for _ in range(5)] == [200] * 5, "looking costs nothing"
+    answers = [client.post("/ui/en/run") for _ in range(3)]
+    assert [one.status_code for one in answers] == [200, 200, 429]
+    assert answers[-1].headers["retry-after"] == "2"
+    assert "请稍候" in answers[-1].json()["detail"]
+    assert asked == ["k1"] * 3
 
 
 @pytest.fixture

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from vultus.server import Settings
-    from vultus.server.service import Service
-    from vultus.ui import Visitor
 
 SECURITY, LOAD = "Security", "Load"
 
@@ -207,28 +205,10 @@ def _app(settings: Settings, recognizer: Any, *, with_ui: bool) -> FastAPI:
 
     app = create_app(settings, recognizer)
     if with_ui:
-        from vultus.ui import mount_ui
+        from vultus.cli.serve_page import mount_page
 
-        service: Service = app.state.service
-        sign_in = _sign_in(service) if settings.require_key else None
-        mount_ui(app, service.recognizer, path="/ui", sign_in=sign_in)
+        mount_page(app)
     return app
-
-
-def _sign_in(service: Service) -> Any:
-    """A key of the service opens the page, too, with the same rights."""
-    from vultus.access.keys import Scope
-    from vultus.errors import CredentialsError
-    from vultus.ui import Visitor
-
-    def sign_in(text: str) -> Visitor | None:
-        try:
-            key = service.keys.authenticate(text)
-        except CredentialsError:
-            return None
-        return Visitor(key.name, frozenset(str(scope) for scope in Scope if key.allows(scope)))
-
-    return sign_in
 
 
 def _print_first_key(settings: Settings) -> None:

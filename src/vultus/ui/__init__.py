@@ -10,6 +10,7 @@ except ImportError as error:
     raise MissingExtraError(
         "the web page needs Gradio, which is not installed: pip install 'vultus[ui]'"
     ) from error
+from vultus.ui.host import Host, PageEvent
 from vultus.ui.visitor import SignIn, Visitor
 
-__all__ = ["SignIn", "Visitor", "mount_ui"]
+__all__ = ["Host", "PageEvent", "SignIn", "Visitor", "mount_ui"]

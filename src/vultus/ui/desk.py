@@ -4,7 +4,6 @@ A tab's actions are plain functions of a desk and of what was filled in: they ca
 is to be shown, a notice first. `Desk.answering` makes of one what Gradio calls.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,13 +11,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import gradio
 
 from vultus.defaults import DEFAULT_MAX_PIXELS
 from vultus.detect import DETECTORS, ExplainingDetector, load_detector
 from vultus.errors import (
+    BusyError,
     CredentialsError,
     DeviceError,
     FaceCountError,
@@ -34,23 +34,15 @@ from vultus.image import load_image
 from vultus.interfaces import Detector
 from vultus.pipeline import FaceRecognizer
 from vultus.types import Image
+from vultus.ui.host import ALONE, Host, PageEvent
 from vultus.ui.markup import header, notice
 from vultus.ui.messages import Messages
-from vultus.ui.visitor import EVERYTHING, Scope, Visitor
+from vultus.ui.visitor import EVERYTHING, NOBODY, Scope, Visitor
 
 Progress: TypeAlias = Callable[[float, str], None]
 """Told how much is done, 0 to 1, and what is being done, in words."""
 
 Action: TypeAlias = Callable[..., tuple[Any, ...]]
-_LOG: Final = logging.getLogger("vultus.ui")
-
-Note: TypeAlias = Callable[[Any, str, str, int], None]
-"""Told of everything that was to change the gallery: request, name of the key, action, HTTP status."""
-
-
-def log(request: Any, name: str, action: str, status: int) -> None:  # noqa: ARG001
-    """Into this process's log; a service has one that is kept."""
-    _LOG.info("%s by %s: %d", action, name or "nobody", status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,7 @@ class Desk:
         say: the messages of one language.
         reports: folders that hold a report of `vultus evaluate`.
         visitor_of: who sends a request; by default anybody, who may do everything.
-        note: told of every change, done or refused.
+        host: the application around the page.
         max_pixels: larger photos are refused.
     """
 
@@ -70,7 +62,7 @@ class Desk:
     say: Messages = field(default_factory=Messages)
     reports: tuple[Path, ...] = ()
     visitor_of: Callable[[gradio.Request], Visitor] = lambda _: EVERYTHING
-    note: Note = log
+    host: Host = ALONE
     max_pixels: int = DEFAULT_MAX_PIXELS
 
     def read(self, photo: str | None) -> Image:
@@ -87,13 +79,23 @@ class Desk:
         except ImageError as error:
             raise ImageError(str(error).replace(photo, Path(photo).name)) from error
 
-    def answering(self, action: Action, *, blank: tuple[Any, ...], scope: Scope = "read") -> Action:
+    def answering(
+        self,
+        action: Action,
+        *,
+        blank: tuple[Any, ...],
+        scope: Scope = "read",
+        changes: Literal["nothing", "somebody", "somebody new"] = "nothing",
+    ) -> Action:
         """The action as Gradio calls it: a `VultusError` becomes a notice, and what was shown before goes.
+
+        A change is noted, done or not, and so is whatever the visitor has no right to.
 
         Args:
             action: takes this desk, what was filled in, and `on_progress`; returns the notice and the rest.
             blank: the rest, where there is nothing to show.
             scope: the right that the visitor needs.
+            changes: whom; "somebody" is the person whose id was filled in first.
         """
 
         def answer(
@@ -101,18 +103,28 @@ class Desk:
             progress: gradio.Progress = gradio.Progress(),  # noqa: B008  Gradio looks for this default
             *values: Any,
         ) -> tuple[Any, ...]:
-            status, name = HTTPStatus.OK.value, ""
+            status, visitor = HTTPStatus.INTERNAL_SERVER_ERROR.value, NOBODY
             try:
                 visitor = self.visitor_of(request)
-                name = visitor.name
                 visitor.require(scope)
-                return action(self, *values, on_progress=lambda done, what: progress(done, desc=what))
+                answered = action(self, *values, on_progress=lambda done, what: progress(done, desc=what))
             except VultusError as error:
                 status = error.http_status
                 return (explained(error, self.say), *blank)
+            else:
+                status = HTTPStatus.OK.value
+                return answered
             finally:
-                if scope != "read":
-                    self.note(request, name, action.__name__, status)
+                if changes != "nothing" or status == HTTPStatus.FORBIDDEN:
+                    event = PageEvent(
+                        request_id=_request_id(request),
+                        key_id=visitor.key_id,
+                        name=visitor.name,
+                        action=action.__name__,
+                        target=str(values[0] or "") if changes == "somebody" else "",
+                        status=status,
+                    )
+                    self.host.note(event)
 
         return answer
 
@@ -127,6 +139,12 @@ class Desk:
             self.say("state_people"): len(self.recognizer.gallery.people()),
         }
         return header(self.say, state=state, addresses=addresses, sign_out=sign_out)
+
+
+def _request_id(request: gradio.Request) -> str:
+    """As the application around the page wrote it into the request; "" where it does not."""
+    scope = {} if request.request is None else request.request.scope
+    return str(scope.get("state", {}).get("request_id", ""))
 
 
 def _detector_name(detector: Detector) -> str:
@@ -173,5 +191,6 @@ def _title(error: VultusError, say: Messages) -> str:
         WeightsError: "error_weights",
         MissingExtraError: "error_extra",
         DeviceError: "error_device",
+        BusyError: "error_busy",
     }
     return say(next((key for kind, key in kinds.items() if isinstance(error, kind)), "error_other"))

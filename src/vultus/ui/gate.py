@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vultus.errors import BusyError
 from vultus.ui.login_page import login_page
 from vultus.ui.messages import LANGUAGES, Messages, preferred_language
 from vultus.ui.theme import CONTENT_POLICY
@@ -97,10 +99,14 @@ class Gate:
         app: what is behind it.
         path: of the page, such as "/ui"; "" is the root.
         sessions: who is signed in.
+        admit: asked with the id of the visitor's key before each upload and each action, not before each
+            picture of the page; raises BusyError for one that asks too often.
     """
 
-    def __init__(self, app: ASGIApp, *, path: str, sessions: Sessions) -> None:
-        self._app, self._path, self._sessions = app, path, sessions
+    def __init__(
+        self, app: ASGIApp, *, path: str, sessions: Sessions, admit: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._app, self._path, self._sessions, self._admit = app, path, sessions, admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
@@ -122,10 +128,23 @@ class Gate:
             return await self._login(request)
         if inner == "logout":
             return self._logout(request)
-        if self._sessions.visitor(request.cookies.get(COOKIE, "")) is None:
+        visitor = self._sessions.visitor(request.cookies.get(COOKIE, ""))
+        if visitor is None:
             return self._turned_away(request)
         if inner == "" or (inner in LANGUAGES and not request.url.path.endswith("/")):
             return _see(self._page(inner or _language(request)))
+        return self._told_to_wait(request, visitor)
+
+    def _told_to_wait(self, request: Request, visitor: Visitor) -> Response | None:
+        """Whoever asks too often; Gradio shows them what stands under "detail"."""
+        if request.method in _SAFE_METHODS:
+            return None
+        try:
+            self._admit(visitor.key_id)
+        except BusyError as error:
+            wait_s = {"retry-after": str(max(1, ceil(error.retry_after_s)))}
+            told = Messages(_language(request))("error_busy")
+            return JSONResponse({"detail": told}, HTTPStatus.TOO_MANY_REQUESTS, wait_s)
         return None
 
     def _turned_away(self, request: Request) -> Response:

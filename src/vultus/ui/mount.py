@@ -13,8 +13,9 @@ from fastapi import FastAPI, Request
 
 from vultus.errors import CredentialsError
 from vultus.pipeline import FaceRecognizer
-from vultus.ui.desk import Desk, Note, log
+from vultus.ui.desk import Desk
 from vultus.ui.gate import COOKIE, Gate, Sessions
+from vultus.ui.host import ALONE, Host
 from vultus.ui.messages import LANGUAGES, Messages
 from vultus.ui.page import build_page
 from vultus.ui.theme import CSS, head, theme
@@ -31,7 +32,7 @@ def mount_ui(
     path: str = PATH,
     sign_in: SignIn | None = None,
     reports: Sequence[Path] = (),
-    note: Note = log,
+    host: Host = ALONE,
 ) -> None:
     """Put the page into an application, before it starts.
 
@@ -41,7 +42,7 @@ def mount_ui(
         path: such as "/ui"; "/" is the root.
         sign_in: whose key this is. None lets everybody who reaches the page do everything.
         reports: folders that hold a report of `vultus evaluate`, shown on the page.
-        note: told of everything that was to change the gallery.
+        host: what the application does with changes, and how often it lets a key ask.
 
     Raises:
         InputError: the recognizer has no gallery.
@@ -67,7 +68,7 @@ def mount_ui(
     addresses = {language: f"{root}/{language}/" for language in LANGUAGES}
 
     def mount(language: str) -> None:
-        desk = Desk(recognizer, Messages(language), tuple(reports), visitor_of=signed_in, note=note)
+        desk = Desk(recognizer, Messages(language), tuple(reports), visitor_of=signed_in, host=host)
         page = build_page(desk, addresses=addresses, sign_out=f"{root}/logout" if sign_in else "")
         gradio.mount_gradio_app(
             app,
@@ -88,7 +89,7 @@ def mount_ui(
 
     for language in LANGUAGES:
         _in_a_loop(partial(mount, language))
-    app.add_middleware(Gate, path=root, sessions=sessions)
+    app.add_middleware(Gate, path=root, sessions=sessions, admit=host.admit)
 
 
 def _in_a_loop(build: Callable[[], None]) -> None:

@@ -130,6 +130,7 @@ def delete_person(desk: Desk, person_id: str | None, *, on_progress: Progress) -
     person = _chosen(desk, person_id)
     on_progress(0.5, desk.say("delete_button"))
     desk.recognizer.gallery.remove(person.id)
+    desk.host.forget(person.id)
     told = notice("good", desk.say("delete_done", name=person.name, count=person.template_count))
     return told, gradio.update(visible=False), None
 

@@ -66,7 +66,7 @@ class _EnrolPanel:
     def start(self) -> Any:
         kept = (gradio.skip(),) * 3  # a refused photo leaves the fields as they are
         return self._start.click(
-            self._desk.answering(enrol_person, blank=kept, scope="enrol"),
+            self._desk.answering(enrol_person, blank=kept, scope="enrol", changes="somebody new"),
             inputs=[self._name, self._files, self._camera, self._faces],
             outputs=[self._told, self._name, self._files, self._camera],
             api_visibility="private",
@@ -166,7 +166,7 @@ class _PersonPanel:
     def rename(self) -> Any:
         renamed = gradio.on(
             [self._rename.click, self._name.submit],
-            self._desk.answering(rename_person, blank=(), scope="enrol"),
+            self._desk.answering(rename_person, blank=(), scope="enrol", changes="somebody"),
             inputs=[self._person, self._name],
             outputs=[self._told],
             api_visibility="private",
@@ -183,7 +183,9 @@ class _PersonPanel:
         )
         self._no.click(lambda: hidden, outputs=[self._sure], api_visibility="private")
         return self._yes.click(
-            self._desk.answering(delete_person, blank=(hidden, gradio.skip()), scope="admin"),
+            self._desk.answering(
+                delete_person, blank=(hidden, gradio.skip()), scope="admin", changes="somebody"
+            ),
             inputs=[self._person],
             outputs=[self._told, self._sure, self._person],
             api_visibility="private",

@@ -63,7 +63,7 @@ def _photo(desk: Desk, refresh_people: Refresh) -> None:
     start.click(**recognising)
     done = gradio.on(
         [enrol.click, name.submit],
-        desk.answering(enrol_unknown, blank=(), scope="enrol"),
+        desk.answering(enrol_unknown, blank=(), scope="enrol", changes="somebody new"),
         inputs=[photo, number, name],
         outputs=[enrol_told],
         api_visibility="private",

@@ -14,13 +14,15 @@ class Visitor:
     """Somebody who signed in.
 
     Attributes:
-        name: of the key, for the log; never the key itself.
+        name: of the key; never the key itself.
         scopes: what they may do: "read" (detect, compare, recognise, look at people), "enrol" (add and rename
             people), "admin" (delete people).
+        key_id: of the key, as the service lists it; "" where keys have none.
     """
 
     name: str
     scopes: frozenset[str]
+    key_id: str = ""
 
     def require(self, scope: Scope) -> None:
         """Refuse what the visitor may not do.
@@ -38,3 +40,4 @@ SignIn: TypeAlias = Callable[[str], Visitor | None]
 """Whose key this is, or None if it is nobody's (any more). Asked on every request: a revoked key is out."""
 
 EVERYTHING: Final = Visitor("anybody", frozenset({"read", "enrol", "admin"}))
+NOBODY: Final = Visitor("", frozenset())

@@ -199,6 +199,7 @@ CHINESE: Final = {
     "error_weights": "网络权重无法使用",
     "error_extra": "未安装可选组件",
     "error_device": "此计算机无法按要求运行",
+    "error_busy": "请求过于频繁：请稍候再试",
     "error_other": "操作未成功",
     "error_signed_out": "您已退出",
     "error_signed_out_more": "会话已结束，或密钥已被撤销。请重新加载页面。",

@@ -204,6 +204,7 @@ ENGLISH: Final = {
     "error_weights": "The weights of a network cannot be used",
     "error_extra": "An optional part is not installed",
     "error_device": "This computer cannot run it as asked",
+    "error_busy": "Too much at once: wait a moment, then try again",
     "error_other": "It did not work",
     "error_signed_out": "You are signed out",
     "error_signed_out_more": "The session is over, or the key was revoked. Load the page again.",
