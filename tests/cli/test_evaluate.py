@@ -65,7 +65,7 @@ def test_pairs_prints_a_table_for_people(small_set: Path) -> None:
     ]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    for text in ("accuracy", "100.00%", "EER", "contract", "mtcnn"):
+    for text in ("accuracy", "100.00%", "EER", "contract", "retinaface"):
         assert text in done.stdout
 
 

@@ -32,7 +32,7 @@ def measured(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that one run has filled: report/, predictions/ and what it printed."""
     folder = tmp_path_factory.mktemp("run")
     places = ["--report", str(folder / "report"), "--save-predictions", str(folder / "predictions")]
-    options = ["--images", "present", "--scale", "400", "--threads", "1", "--json"]
+    options = ["--detector", "mtcnn", "--images", "present", "--scale", "400", "--threads", "1", "--json"]
     done = CliRunner().invoke(app, [*COMMAND, str(small_set), *options, *places])
     assert done.exit_code == 0, done.output
     (folder / "printed.json").write_text(done.stdout, encoding="utf-8")

@@ -50,7 +50,7 @@ class FaceRecognizer:
     Args:
         gallery: a gallery, or the file or address of one, created if missing; None for detecting and
             verifying only.
-        detector: finds faces; by default MTCNN with the public weights that come with the package.
+        detector: finds faces; by default RetinaFace with the weights that come with the package.
         embedder: by default the package's own default, which needs no download.
         min_similarity: one threshold for everything. By default each decision has its own, taken from the
             gallery's calibration, or from the one that comes with the embedder's weights: for one face
