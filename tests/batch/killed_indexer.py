@@ -52,9 +52,11 @@ class Finder:
         if (image == POISON).all():
             os._exit(9)
         count = int(image[0, 0, 0]) % 4
-        corners = np.arange(count, dtype=np.float32)[:, np.newaxis] + [0, 0, 64, 64]
+        corners = np.arange(count, dtype=np.float32)[:, np.newaxis] + np.array([0, 0, 64, 64], np.float32)
         points = np.array([[20, 20], [44, 20], [32, 32], [22, 46], [42, 46]], np.float32)
-        return Detections(corners, np.linspace(1, 0.5, count), np.tile(points, (count, 1, 1)))
+        return Detections(
+            corners, np.linspace(1, 0.5, count, dtype=np.float32), np.tile(points, (count, 1, 1))
+        )
 
     def detect_batch(self, images: Sequence[Image]) -> list[Detections]:
         return [self.detect(image) for image in images]
@@ -76,7 +78,7 @@ class Namer:
         seeds = [int.from_bytes(crop.tobytes()[:6], "big") for crop in crops]
         rows = np.array([np.random.default_rng(seed).standard_normal(DIMENSION) for seed in seeds])
         rows = rows.reshape(len(crops), DIMENSION)
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
 def load() -> tuple[Finder, Namer]:
@@ -109,9 +111,9 @@ class Dying:
 
 
 def runner(mode: str) -> Callable[..., Any]:
-    return {"single": in_this_process, "pool": partial(in_processes, workers=2)}.get(
-        mode, partial(on_ray, address="local", workers=2)
-    )
+    if mode == "single":
+        return in_this_process
+    return partial(in_processes, workers=2) if mode == "pool" else partial(on_ray, workers=2)
 
 
 def index(arguments: argparse.Namespace, dying: Callable[[Sink], Sink]) -> dict[str, Any]:
