@@ -11,6 +11,7 @@ from vultus import __version__
 from vultus.cli import (
     benchmark,
     calibrate,
+    cluster,
     data,
     demo,
     detect,
@@ -74,6 +75,7 @@ app.command(rich_help_panel=PEOPLE)(index.index)
 app.command(rich_help_panel=PEOPLE)(calibrate.calibrate)
 app.add_typer(people.app, name="people", rich_help_panel=PEOPLE)
 app.add_typer(gallery.app, name="gallery", rich_help_panel=PEOPLE)
+app.add_typer(cluster.app, name="cluster", rich_help_panel=PEOPLE)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel=SYSTEM)
 app.add_typer(data.app, name="data", rich_help_panel=SYSTEM)
 app.add_typer(weights.app, name="weights", rich_help_panel=SYSTEM)
