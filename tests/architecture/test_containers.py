@@ -12,6 +12,7 @@ import typer.main
 import yaml
 
 from vultus.cli import app
+from vultus.server import Settings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
@@ -75,6 +76,16 @@ def test_people_are_written_to_the_volume() -> None:
     mounts = {mount["name"]: mount["mountPath"] for mount in pod()["containers"][0]["volumeMounts"]}
     assert mounts == {"people": "/data", "uploads": "/tmp"}
     assert MANIFESTS["deployment.yaml"]["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_whoever_stops_the_service_lets_it_finish_what_it_accepted() -> None:
+    needs_s = Settings(store=Path("service.db")).grace_s
+    compose_s = int(compose("compose.yaml")["services"]["vultus"]["stop_grace_period"].removesuffix("s"))
+    pod_s = pod()["terminationGracePeriodSeconds"]
+    assert compose_s == pod_s
+    assert needs_s + 5 <= pod_s <= needs_s + 15, "and the rest for closing the models and the files"
+    for name in ("compose.yaml", "kubernetes/deployment.yaml"):
+        assert f"within {needs_s} s at most" in (DEPLOY / name).read_text(encoding="utf-8")
 
 
 def test_every_manifest_is_listed() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from vultus.access.store import Store, store_path
 from vultus.gallery import SqliteGallery
 from vultus.pipeline import FaceRecognizer
 from vultus.server import Settings, create_app
-from vultus.server.listen import listening, make_config
+from vultus.server.listen import Server, listening, make_config
 from vultus.server.service import Service
 from vultus.types import Crops, Detections, Embeddings, Image
 
@@ -124,12 +125,15 @@ def running(folder: Path, *, with_page: bool = False, **settings: Any) -> Iterat
         engine = FaceRecognizer(gallery, detector=detector, embedder=PaintedEmbedder())
         told = Settings(**{"store": store_path(path), "requests_per_s": None} | settings)
         app = create_app(told, engine)
+        hooks: dict[str, Callable[[], None]] = {}
         if with_page:
             from vultus.cli.serve_page import mount_page  # Gradio takes seconds to load
+            from vultus.ui import let_go
 
             mount_page(app)
+            hooks["on_ending"] = partial(let_go, app)
         listener = stack.enter_context(listening("127.0.0.1", 0))
-        server = uvicorn.Server(make_config(app, told, port=0))
+        server = Server(make_config(app, told, port=0), **hooks)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         stack.callback(thread.join, 30)

@@ -1,6 +1,7 @@
 """The web page in the service: one audit log, one limit, one set of keys."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -135,3 +136,14 @@ def test_without_keys_the_page_answers_only_to_this_computers_names(window: Open
     _, page = window(None, require_key=False)
     assert page.http.get("/ui/en/").status_code == 200
     assert page.http.get("/ui/en/", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_an_open_page_does_not_keep_the_service_from_ending(window: Open) -> None:
+    server, page = window("read")
+    with page.http.stream("GET", "/ui/en/gradio_api/heartbeat/window") as beats:
+        lines = beats.iter_lines()
+        assert next(lines) == "data: ALIVE"
+        server.server.should_exit = True
+        began = time.monotonic()
+        assert "".join(lines).strip() in {"", "data: ALIVE"}
+    assert time.monotonic() - began < server.service.settings.grace_s / 3

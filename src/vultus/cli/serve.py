@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -166,10 +167,9 @@ def _run(
     with_ui: bool,
     tls: tuple[Path | None, Path | None],
 ) -> None:
-    import uvicorn
     from uvicorn.supervisors import Multiprocess
 
-    from vultus.server.listen import listening, make_config, to_environment
+    from vultus.server.listen import Server, listening, make_config, to_environment
 
     with listening(settings.host, port) as listener:
         scheme = "https" if settings.is_tls else "http"
@@ -189,7 +189,7 @@ def _run(
             made = _app(settings, recognizer, with_ui=with_ui)
             config = make_config(made, settings, port=port, certificate=certificate, key=key)
             _announce(f"{address}/ui" if with_ui else address)
-            uvicorn.Server(config).run(sockets=[listener])
+            Server(config, on_ending=partial(_let_go, made, with_ui=with_ui)).run(sockets=[listener])
 
 
 def app_from_environment() -> FastAPI:
@@ -209,6 +209,13 @@ def _app(settings: Settings, recognizer: Any, *, with_ui: bool) -> FastAPI:
 
         mount_page(app)
     return app
+
+
+def _let_go(app: FastAPI, *, with_ui: bool) -> None:
+    if with_ui:
+        from vultus.ui import let_go
+
+        let_go(app)
 
 
 def _print_first_key(settings: Settings) -> None:

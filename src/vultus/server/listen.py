@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -75,6 +75,24 @@ class TimedProtocol(H11Protocol):
             self._head_timer = None
 
 
+class Server(uvicorn.Server):
+    """uvicorn that says when it begins to end, before it waits for the last answers.
+
+    Args:
+        config: as `make_config` makes it.
+        on_ending: called in the server's loop; ends what would otherwise be waited for in vain.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, on_ending: Callable[[], None] = lambda: None) -> None:
+        super().__init__(config)
+        self._on_ending = on_ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, answer those there are, and end."""
+        self._on_ending()
+        await super().shutdown(sockets)
+
+
 def make_config(
     app: FastAPI | str,
     settings: Settings,
@@ -110,7 +128,7 @@ def make_config(
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_worker_healthcheck=30,
-        timeout_graceful_shutdown=int(settings.body_timeout_s + settings.deadline_s) + 1,
+        timeout_graceful_shutdown=settings.grace_s,
         ssl_certfile=certificate,
         ssl_keyfile=key,
         ssl_version=ssl.PROTOCOL_TLS_SERVER,

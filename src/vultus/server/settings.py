@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from vultus.access.webhook import is_loopback
@@ -74,6 +75,14 @@ class Settings:
                 )
         if self.webhook_url and not self.webhook_secret:
             raise InputError("a webhook needs a secret: set VULTUS_WEBHOOK_SECRET")
+
+    @property
+    def grace_s(self) -> int:
+        """Within which everything that was accepted is answered: so long a shutdown may take.
+
+        Whatever stops the service (`deploy/`) waits a little longer before it kills.
+        """
+        return ceil(self.body_timeout_s + self.deadline_s) + 1
 
     @property
     def max_in_flight(self) -> int:

@@ -3,7 +3,7 @@
 from vultus.errors import MissingExtraError
 
 try:
-    from vultus.ui.mount import mount_ui
+    from vultus.ui.mount import let_go, mount_ui
 except ImportError as error:
     if error.name not in {"gradio", "fastapi"}:
         raise
@@ -13,4 +13,4 @@ except ImportError as error:
 from vultus.ui.host import Host, PageEvent
 from vultus.ui.visitor import SignIn, Visitor
 
-__all__ = ["Host", "PageEvent", "SignIn", "Visitor", "mount_ui"]
+__all__ = ["Host", "PageEvent", "SignIn", "Visitor", "let_go", "mount_ui"]

@@ -10,6 +10,7 @@ from typing import Final
 
 import gradio
 from fastapi import FastAPI, Request
+from starlette.routing import Mount
 
 from vultus.errors import CredentialsError
 from vultus.pipeline import FaceRecognizer
@@ -90,6 +91,13 @@ def mount_ui(
     for language in LANGUAGES:
         _in_a_loop(partial(mount, language))
     app.add_middleware(Gate, path=root, sessions=sessions, admit=host.admit)
+
+
+def let_go(app: FastAPI) -> None:
+    """End the connections that open pages hold, which a server would wait for; within the server's loop."""
+    for route in app.routes:
+        if isinstance(route, Mount) and isinstance(route.app, gradio.routes.App):
+            route.app.stop_event.set()
 
 
 def _in_a_loop(build: Callable[[], None]) -> None:
