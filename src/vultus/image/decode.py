@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 from PIL import ExifTags, ImageFile
 from PIL import Image as PillowImage
+from PIL.PngImagePlugin import PngImageFile
 
 from vultus.errors import ImageError
+from vultus.image.png import without_pixels
 from vultus.image.rgb import to_rgb
 from vultus.types import Image
 
@@ -194,10 +196,18 @@ def _decode_pixels(
     return to_rgb(picture, what=what), 1
 
 
-def exif_orientation(picture: ImageFile.ImageFile) -> int:
-    """1 to 8; 1 (upright) where there is no EXIF, or none that can be read, as in every viewer."""
+def exif_orientation(picture: ImageFile.ImageFile, stream: BinaryIO | None = None) -> int:
+    """1 to 8; 1 (upright) where there is no EXIF, or none that can be read, as in every viewer.
+
+    Args:
+        picture: opened, its pixels decoded or not.
+        stream: where it comes from, if the pixels are not to be decoded. Only for a PNG does that matter.
+    """
     try:
         with _without_warnings():
+            if stream is not None and picture.format == "PNG":
+                picture = PngImageFile(without_pixels(stream))
+                return int(PillowImage.Image.getexif(picture).get(ExifTags.Base.Orientation, 1))
             return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
         return 1

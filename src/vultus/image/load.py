@@ -74,14 +74,16 @@ def load_reduced(
 
 
 def image_size_hw(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[int, int]:
-    """Height and width of the upright picture, from the file's header: the pixels may still be damaged.
+    """Height and width of the upright picture, from the file's header.
+
+    Nothing is decoded: the pixels may be damaged, or more than anybody has memory for.
 
     Raises:
         ImageError: missing, unreadable, empty, or no image.
     """
     with opened(source) as (stream, what), read_header(stream, what=what) as picture:
         width, height = picture.size
-        is_turned = exif_orientation(picture) in SIDEWAYS
+        is_turned = exif_orientation(picture, stream) in SIDEWAYS
     return (width, height) if is_turned else (height, width)
 
 
