@@ -100,7 +100,8 @@ def index_photos(
     batch: list[PhotoFaces] = []
     done, per_batch = 0, photos_per_batch or sink.photos_per_batch
     on_progress(done, total)
-    for answers in run(work, _portions(manifest.to_do(source), photos_per_portion)):
+    portions = _portions(manifest.to_do(source), min(photos_per_portion, per_batch))
+    for answers in run(work, portions):
         batch += answers
         done += len(answers)
         if len(batch) >= per_batch:
