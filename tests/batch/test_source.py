@@ -55,6 +55,16 @@ def test_object_storage_is_listed_and_read_like_a_folder(album: Path, bucket: st
     assert all(there.read(one) == here.read(other) for one, other in zip(stored, local, strict=True))
 
 
+def test_a_link_to_a_folder_is_followed_where_it_is_asked_for_and_not_within(album: Path) -> None:
+    link, loop = album.with_name("link"), album / "anna" / "loop"
+    link.symlink_to(album)
+    loop.symlink_to(album)
+    assert [photo.name for photo in PhotoSource(link).photos()] == [
+        photo.name for photo in PhotoSource(album).photos()
+    ]
+    assert not any("loop" in photo.name for photo in PhotoSource(link).photos())
+
+
 def test_a_single_photo_and_a_single_tar_file_are_sources(album: Path) -> None:
     (one,) = PhotoSource(album / "anna" / "00.png").photos()
     assert one.name == "00.png"

@@ -76,3 +76,4 @@ def test_a_folder_that_is_not_there_is_exit_2(vultus: Command, tmp_path: Path) -
     outcome = vultus("index", tmp_path / "nowhere", "--into", tmp_path / "people.db", "--workers", 1)
     assert outcome.code == 2
     assert "there is no" in outcome.err
+    assert not (tmp_path / "people.db").exists()

@@ -8,7 +8,9 @@ Every machine must see the photos under the address given (object storage, or a 
 have the same Vultus installed.
 """
 
+import logging
 import pickle
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any, Final
@@ -26,12 +28,12 @@ _CRASHES: Final = 3  # of one task, before the run ends
 class PhotoActor:
     """Holds the networks in one process of the cluster."""
 
-    def __init__(self, work: bytes) -> None:
-        self._work: PhotoWork = pickle.loads(work)  # noqa: S301  written by `on_ray`
+    def __init__(self, work: PhotoWork) -> None:
+        self._work = work
 
     def __call__(self, block: Mapping[str, Sequence[bytes]]) -> dict[str, list[bytes]]:
         """Photos in, answers out, pickled."""
-        photos = [Photo(*pickle.loads(row)) for row in block["photo"]]  # noqa: S301
+        photos = [Photo(*pickle.loads(row)) for row in block["photo"]]  # noqa: S301  written by `_blocks`
         return {"answer": [pickle.dumps(answer) for answer in self._work(photos)]}
 
 
@@ -48,12 +50,17 @@ def on_ray(
 
     Raises:
         MissingExtraError: Ray is not installed.
-        InputError: there is no such cluster.
+        InputError: there is no such cluster, or it gave up.
     """
     ray = _ray()
     started = _connect(ray, address, workers)
     try:
         yield from _answers(ray, work, portions, workers=workers)
+    except ray.exceptions.RayError as error:
+        raise InputError(
+            f"Ray gave up ({type(error).__name__}). What is written stays: start the run again. If a photo "
+            "ends the actors that read it, go on without --ray for a while, which finds it"
+        ) from error
     finally:
         if started:
             ray.shutdown()
@@ -93,15 +100,18 @@ def _answers(
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    answers = ray.data.from_arrow_refs(blocks).map_batches(
-        PhotoActor,
-        fn_constructor_args=(pickle.dumps(work),),
-        batch_size=None,  # a block at once
-        batch_format="numpy",
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
-        num_cpus=1,
-        max_task_retries=_CRASHES,
-    )
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails is raised
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `max_task_retries` is to have another place, from Ray 2.64 on
+        answers = ray.data.from_arrow_refs(blocks).map_batches(
+            PhotoActor,
+            fn_constructor_args=(work,),
+            batch_size=None,  # a block at once
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+            num_cpus=1,
+            max_task_retries=_CRASHES,  # by default Ray would try for ever
+        )
     for block in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
         yield [pickle.loads(answer) for answer in block["answer"].to_pylist()]  # noqa: S301
 

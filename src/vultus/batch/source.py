@@ -64,24 +64,32 @@ class PhotoSource:
     def __reduce__(self) -> tuple[type["PhotoSource"], tuple[str]]:
         return PhotoSource, (self.address,)
 
-    def photos(self) -> Iterator[Photo]:
-        """Every photo, by name.
+    def check(self) -> dict[str, Any]:
+        """What there is at the address, as fsspec tells it.
 
         Raises:
-            InputError: there is nothing at the address, or it cannot be reached.
+            InputError: there is nothing, or it cannot be reached.
             MissingExtraError: fsspec, or what it needs for this kind of storage, is not installed.
         """
-        root = self._storage.root
         try:
-            info = self._storage.fs.info(root)
+            info: dict[str, Any] = self._storage.fs.info(self._storage.root)
         except FileNotFoundError as error:
             raise InputError(
                 f"there is no {self.address}: expected a folder, a tar file or a photo"
             ) from error
         except OSError as error:
             raise InputError(f"{self.address} cannot be reached: {error}") from error
-        if info["type"] == "directory":
-            yield from self._folder(root)
+        return info
+
+    def photos(self) -> Iterator[Photo]:
+        """Every photo, by name.
+
+        Raises:
+            InputError, MissingExtraError: as `check` does.
+        """
+        info = self.check()
+        if self._storage.fs.isdir(self._storage.root):  # of a link, where it leads
+            yield from self._folder(self._storage.root)
         else:
             yield from self._file(info)
 

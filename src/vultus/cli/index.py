@@ -147,6 +147,7 @@ def index(
         keep_crops=crops,
         max_pixels=max_pixels,
     )
+    work.source.check()  # before anything is made
     with ExitStack() as stack:
         book = stack.enter_context(Manifest(_manifest_path(manifest, into)))
         sink = _sink(into, work, stack)
