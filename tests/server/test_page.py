@@ -147,3 +147,10 @@ def test_an_open_page_does_not_keep_the_service_from_ending(window: Open) -> Non
         began = time.monotonic()
         assert "".join(lines).strip() in {"", "data: ALIVE"}
     assert time.monotonic() - began < server.service.settings.grace_s / 3
+
+
+def test_the_page_of_a_service_names_what_stands_behind_its_queues(window: Open) -> None:
+    _, page = window("read")
+    told = page.http.get("/ui/en/config").text
+    assert "PaintedDetector" in told
+    assert "Batching" not in told

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from vultus.runtime import choose_runtime
+
 KILLED = Path(__file__).with_name("killed_service.py")
 Command = Callable[..., Any]
 
@@ -81,11 +83,13 @@ def test_the_answers_are_those_of_the_library(tmp_path: Path, astronaut: Path) -
     from vultus.pipeline import FaceRecognizer
 
     gallery = tmp_path / "people.db"
-    with FaceRecognizer(gallery, runtime="onnx") as recognizer:  # which the service takes
+    with FaceRecognizer(gallery, runtime="onnx") as recognizer:
         recognizer.enrol("Eileen", astronaut)
         direct = recognizer.identify(astronaut)
-    with service(gallery) as (_, told), client(told, first_key(told)) as http:
+    with service(gallery, "--runtime", "onnx") as (_, told), client(told, first_key(told)) as http:
+        page = http.get("/metrics").text
         (seen,) = http.post("/v1/identify", files={"images": astronaut.read_bytes()}).json()["results"]
+    assert 'vultus_engine{provider="CPUExecutionProvider",runtime="onnx"} 1.0' in page
     (face,) = seen["faces"]
     assert face["box"] == pytest.approx(direct.faces.boxes[0].tolist(), abs=1e-3)
     assert direct.matches[0].best is not None
@@ -108,6 +112,9 @@ def test_several_workers_share_one_gallery(tmp_path: Path, astronaut: Path) -> N
             assert [one.get("/v1/people").json()["total"] for one in clients] == [0] * 6
             page = clients[0].get("/metrics").text
     assert re.search(r'route="/v1/identify",status="200"} 6.0', page), "the sum of all workers"
+    engine = choose_runtime()
+    assert re.search(rf'vultus_engine{{provider="\w+",runtime="{engine.runtime}[-\w]*"}} 1.0', page)
+    assert f"runtime {engine.runtime}: {engine.reason}" in " ".join(told.split())
 
 
 def test_it_speaks_tls(tmp_path: Path) -> None:
@@ -136,6 +143,8 @@ def test_mistakes_are_told_before_anything_is_loaded(vultus: Command, tmp_path: 
         (("--ui", "--workers", "2"), 2),
         (("--cors-origin", "*"), 2),
         (("--webhook", "https://x.example"), 2),
+        (("--runtime", "abacus"), 2),
+        (("--runtime", "openvino", "--provider", "CUDAExecutionProvider"), 2),
     ):
         outcome = vultus("serve", *options)
         assert outcome.code == code, outcome.err

@@ -66,24 +66,44 @@ def runtime_for(asked: str, *, images: int) -> Runtime:
     return choice.runtime
 
 
+def lasting_runtime(asked: str, *, provider: str) -> Runtime:
+    """The runtime of a process that lasts; what "auto" takes, and why, is said on standard error."""
+    from vultus.cli.images import stderr
+    from vultus.runtime import choose_runtime
+
+    choice = choose_runtime(cast("Runtime", asked), providers=[provider])
+    if asked == "auto":
+        stderr.print(f"runtime {choice.runtime}: {choice.reason}", style="dim", highlight=False)
+    return choice.runtime
+
+
 def make_recognizer(
     *,
     gallery: Gallery | str | Path | None = None,
     detector: str = DEFAULT_DETECTOR,
     embedder: str | None = None,
     min_similarity: float | None = None,
-    threads: int | None = None,
-    runtime: Runtime = "onnx",
+    **running: Any,
 ) -> FaceRecognizer:
-    """A recognizer from options; `gallery` None makes one without a gallery."""
+    """A recognizer from options; `gallery` None makes one without a gallery.
+
+    Args:
+        gallery: likewise.
+        detector: its name.
+        embedder: its name; None is the default.
+        min_similarity: None is that of the gallery or the weights.
+        **running: `threads`, `runtime` and `providers` of both networks.
+    """
     from vultus.embed import DEFAULT_EMBEDDER, load_embedder
     from vultus.pipeline import FaceRecognizer
 
+    running = {"runtime": "onnx"} | running
     return FaceRecognizer(
         gallery,
-        detector=make_detector(detector, threads=threads, runtime=runtime),
-        embedder=load_embedder(embedder or DEFAULT_EMBEDDER, threads=threads, runtime=runtime),
+        detector=make_detector(detector, **running),
+        embedder=load_embedder(embedder or DEFAULT_EMBEDDER, **running),
         min_similarity=min_similarity,
+        runtime=running["runtime"],
     )
 
 

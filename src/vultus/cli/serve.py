@@ -12,7 +12,7 @@ import typer
 
 from vultus.cli import options
 from vultus.cli.images import stderr
-from vultus.cli.parts import gallery_address, gallery_path, make_recognizer
+from vultus.cli.parts import gallery_address, gallery_path, lasting_runtime, make_recognizer
 from vultus.defaults import DEFAULT_DETECTOR
 from vultus.errors import InputError
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from vultus.server import Settings
 
 SECURITY, LOAD = "Security", "Load"
+CPU_PROVIDER = "CPUExecutionProvider"
+Provider = Annotated[
+    str, typer.Option("--provider", help="The execution provider, if ONNX Runtime runs the networks.")
+]
 
 
 def serve(
@@ -105,6 +109,8 @@ def serve(
     embedder: options.EmbedderName = None,
     min_similarity: options.MinSimilarity = None,
     threads: options.Threads = None,
+    runtime: options.RuntimeName = "auto",
+    provider: Provider = CPU_PROVIDER,
 ) -> None:
     """Serve the gallery over HTTP. The first start prints a key for everything, this once.
 
@@ -113,6 +119,8 @@ def serve(
     Example: vultus serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --ui
 
     Example: vultus serve --doors doors.toml --workers 4
+
+    Example: vultus serve --provider CUDAExecutionProvider
     """
     from vultus.server import Settings
     from vultus.server.settings import secret_from_environment
@@ -143,6 +151,8 @@ def serve(
         "embedder": embedder,
         "min_similarity": min_similarity,
         "threads": threads,
+        "runtime": lasting_runtime(runtime, provider=provider),
+        "providers": [provider],
     }
     _print_first_key(settings)
     _warn(settings)

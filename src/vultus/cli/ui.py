@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from vultus.cli import options
-from vultus.cli.parts import gallery_address, make_recognizer
+from vultus.cli.parts import gallery_address, lasting_runtime, make_recognizer
+from vultus.cli.serve import CPU_PROVIDER, Provider
 from vultus.defaults import DEFAULT_DETECTOR
 from vultus.errors import InputError
 
@@ -49,6 +50,8 @@ def ui(
     embedder: options.EmbedderName = None,
     min_similarity: options.MinSimilarity = None,
     threads: options.Threads = None,
+    runtime: options.RuntimeName = "auto",
+    provider: Provider = CPU_PROVIDER,
 ) -> None:
     """Open the web page: detect, compare, enrol, recognise, report; in English and Chinese.
 
@@ -74,6 +77,8 @@ def ui(
         embedder=embedder,
         min_similarity=min_similarity,
         threads=threads,
+        runtime=lasting_runtime(runtime, provider=provider),
+        providers=[provider],
     ) as recognizer:
         serve(
             recognizer,

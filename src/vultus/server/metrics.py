@@ -41,6 +41,14 @@ class Metrics:
             "vultus_decisions", "Decisions at doors.", ("door", "outcome"), registry=self._registry
         )
 
+        self.engine = Gauge(
+            "vultus_engine",
+            "Which library runs the embedder, and on what: always 1.",
+            ("runtime", "provider"),
+            registry=self._registry,
+            multiprocess_mode="max",
+        )
+
     def page(self) -> bytes:
         """All figures in Prometheus' text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

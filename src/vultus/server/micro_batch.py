@@ -155,11 +155,15 @@ class BatchingDetector:
         detector: does the work, in one thread.
         max_batch: images at once.
         observe: told the size of each batch.
+
+    Attributes:
+        detector: as given.
     """
 
     def __init__(
         self, detector: Detector, *, max_batch: int, observe: Callable[[int], None] | None = None
     ) -> None:
+        self.detector = detector
         self._batcher: MicroBatcher[Image, Detections] = MicroBatcher(
             detector.detect_batch, max_batch=max_batch, name="detector", observe=observe
         )
@@ -184,12 +188,15 @@ class BatchingEmbedder:
         embedder: does the work, in one thread.
         max_batch: crops at once.
         observe: told the size of each batch.
+
+    Attributes:
+        embedder: as given.
     """
 
     def __init__(
         self, embedder: Embedder, *, max_batch: int, observe: Callable[[int], None] | None = None
     ) -> None:
-        self._embedder = embedder
+        self.embedder = embedder
         self._batcher: MicroBatcher[Image, FloatArray] = MicroBatcher(
             self._embed_all, max_batch=max_batch, name="embedder", observe=observe
         )
@@ -197,25 +204,25 @@ class BatchingEmbedder:
     @property
     def contract(self) -> str:
         """That of the embedder."""
-        return self._embedder.contract
+        return self.embedder.contract
 
     @property
     def min_similarity(self) -> float | None:
         """That of the embedder."""
-        return self._embedder.min_similarity
+        return self.embedder.min_similarity
 
     def alignable(self, faces: Detections) -> NDArray[np.bool_]:
         """(N,) whether each face can be cut out."""
-        return self._embedder.alignable(faces)
+        return self.embedder.alignable(faces)
 
     def align(self, image: Image, faces: Detections) -> Crops:
         """The (N, H, W, 3) crops; this is the request's own work."""
-        return self._embedder.align(image, faces)
+        return self.embedder.align(image, faces)
 
     def embed(self, crops: Crops) -> Embeddings:
         """(N, D) float32, each row of length 1."""
         if not len(crops):
-            return self._embedder.embed(crops)
+            return self.embedder.embed(crops)
         check_deadline()
         return np.stack(self._batcher.submit(list(crops)))
 
@@ -224,4 +231,4 @@ class BatchingEmbedder:
         self._batcher.close()
 
     def _embed_all(self, crops: list[Image]) -> list[FloatArray]:
-        return list(self._embedder.embed(np.stack(crops)))
+        return list(self.embedder.embed(np.stack(crops)))

@@ -14,7 +14,9 @@ from vultus.access.store import Store
 from vultus.access.webhook import Webhook
 from vultus.errors import BusyError, InputError
 from vultus.gallery import DurableGallery
+from vultus.interfaces import Embedder
 from vultus.pipeline import FaceRecognizer
+from vultus.runtime import OnnxSession, OpenVinoSession
 from vultus.server.metrics import Metrics
 from vultus.server.micro_batch import BatchingDetector, BatchingEmbedder
 from vultus.server.rate import RateLimit
@@ -95,6 +97,7 @@ class Service:
         """
         with ExitStack() as stack:
             metrics = Metrics()
+            metrics.engine.labels(*runtime_and_provider(engine.embedder)).set(1)
             store = Store(settings.store)
             stack.callback(store.close)
             webhook = None
@@ -128,6 +131,16 @@ class Service:
         if not isinstance(gallery, DurableGallery):
             raise InputError(f"a {type(gallery).__name__} cannot be served: it is no DurableGallery")
         return gallery
+
+
+def runtime_and_provider(embedder: Embedder) -> tuple[str, str]:
+    """Which library runs an embedder, and on what, as its session says; "unknown" of one that is not ours."""
+    session = getattr(embedder, "session", None)
+    if isinstance(session, OnnxSession):
+        return "onnx", max(session.node_counts, key=lambda name: session.node_counts[name])
+    if isinstance(session, OpenVinoSession):
+        return f"openvino-{session.precision}", "CPU"
+    return "unknown", "unknown"
 
 
 def batching(

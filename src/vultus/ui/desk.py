@@ -129,10 +129,14 @@ class Desk:
         return answer
 
     def header(self, *, addresses: Mapping[str, str], sign_out: str) -> str:
-        """The head of the page, with the state of the engine as it is now."""
-        embedder = self.recognizer.embedder
+        """The head of the page, with the state of the engine as it is now.
+
+        In a service, detector and embedder stand behind queues: what is told is what stands there.
+        """
+        detector, embedder = self.recognizer.detector, self.recognizer.embedder
+        detector, embedder = getattr(detector, "detector", detector), getattr(embedder, "embedder", embedder)
         state = {
-            self.say("state_detector"): _detector_name(self.recognizer.detector),
+            self.say("state_detector"): _detector_name(detector),
             self.say("state_embedder"): getattr(
                 getattr(embedder, "weights", None), "name", embedder.contract[:8]
             ),
