@@ -93,7 +93,7 @@ def whispers(embeddings: Embeddings, *, min_similarity: float, seed: int = 0) ->
 
 def hdbscan(embeddings: Embeddings) -> list[int]:
     """HDBSCAN as scikit-learn has it; each face that it calls noise is a group of its own."""
-    from sklearn.cluster import HDBSCAN
+    from sklearn.cluster import HDBSCAN  # type: ignore[import-untyped]  # it ships no type information
 
     labels = HDBSCAN(min_cluster_size=2, copy=True).fit_predict(embeddings)
     return [int(label) if label >= 0 else -2 - row for row, label in enumerate(labels)]
@@ -115,7 +115,7 @@ def row_of(method: str, faces: Faces, group: Callable[[Embeddings], Sequence[int
 
 
 def _part(faces: Faces, groups: NDArray[np.intp], source: str) -> ClusteringResult:
-    chosen = np.flatnonzero(faces.sources == source)
+    chosen = np.flatnonzero(faces.sources == source).tolist()
     return clustering([faces.identities[row] for row in chosen], groups[chosen].tolist())
 
 

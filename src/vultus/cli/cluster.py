@@ -295,7 +295,9 @@ def _scan_fields(seen: Scan | None) -> dict[str, Any]:
     if seen is None:
         return {}
     counts = {key: getattr(seen, key) for key in ("files", "looked_at", "added", "changed", "removed")}
-    return counts | {"failures": [{"file": str(path), "reason": str(why)} for path, why in seen.failures]}
+    return counts | {
+        "failures": [{"file": _printable(path), "reason": str(why)} for path, why in seen.failures]
+    }
 
 
 def _fields(shown: Overview) -> dict[str, Any]:
@@ -312,7 +314,16 @@ def _fields(shown: Overview) -> dict[str, Any]:
 
 def _person_fields(person: Person, shown: Overview) -> dict[str, Any]:
     faces = [
-        {"face": face.id, "box": list(face.box), "files": list(shown.paths[face.photo])}
+        {
+            "face": face.id,
+            "box": list(face.box),
+            "files": [_printable(path) for path in shown.paths[face.photo]],
+        }
         for face in person.faces
     ]
     return {"number": person.number, "name": person.name, "photos": person.photos, "faces": faces}
+
+
+def _printable(path: str | Path) -> str:
+    """A path whose bytes may be no text, as text."""
+    return str(path).encode(errors="backslashreplace").decode()

@@ -156,8 +156,9 @@ def move(state: PhotoState, person: str, faces: Collection[int], *, force: bool 
     """
     with state.writing() as connection:
         number = find_person(connection, person)
-        missing = set(faces) - {face.id for face in read_faces(connection)}
-        if missing or not faces:
+        if not faces:
+            raise InputError("expected the number of at least one face, got none")
+        if missing := set(faces) - {face.id for face in read_faces(connection)}:
             raise NotEnrolledError(f"there is no face of the number {', '.join(map(str, sorted(missing)))}")
         _assign(connection, faces, number, force=force)
         regroup(connection)

@@ -1,6 +1,7 @@
 """The rows of a photo collection, as values: faces, people, files."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -74,13 +75,13 @@ def write_setting(connection: sqlite3.Connection, name: str, value: str) -> None
 def read_files(connection: sqlite3.Connection) -> dict[str, FileRow]:
     """Path -> what was in it, in the order of the paths."""
     rows = connection.execute("SELECT path, digest, stamp, checksum FROM files ORDER BY path")
-    return {path: FileRow(*rest) for path, *rest in (unsealed("files", row) for row in rows)}
+    return {os.fsdecode(path): FileRow(*rest) for path, *rest in (unsealed("files", row) for row in rows)}
 
 
 def replace_files(connection: sqlite3.Connection, files: Mapping[str, FileRow]) -> None:
     """Keep these files in place of all others, and forget the photos that are in none of them."""
     connection.execute("DELETE FROM files")
-    rows = (sealed("files", path, *row) for path, row in files.items())
+    rows = (sealed("files", os.fsencode(path), *row) for path, row in files.items())
     connection.executemany("INSERT INTO files VALUES (?, ?, ?, ?)", rows)
     connection.execute("DELETE FROM photos WHERE digest NOT IN (SELECT digest FROM files)")
 

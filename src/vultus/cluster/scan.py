@@ -141,14 +141,14 @@ def _faces_of(image: Image, found: Detections, embedder: Embedder) -> tuple[Foun
     crops = embedder.align(image, faces)
     rows = zip(faces, embedder.embed(crops), sharpnesses(crops), strict=True)
     return tuple(
-        FoundFace(
-            box=tuple(round(float(value), 2) for value in face.boxes[0]),
-            sharpness=round(float(sharpness), 4),
-            vector=vector,
-            thumbnail=thumbnail(image, face),
-        )
+        FoundFace(_corners(face), round(float(sharpness), 4), vector, thumbnail(image, face))
         for face, vector, sharpness in rows
     )
+
+
+def _corners(face: Detections) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (round(float(value), 2) for value in face.boxes[0])
+    return x1, y1, x2, y2
 
 
 class _Walk:
@@ -249,6 +249,6 @@ def _same_faces(old: Sequence[FaceRow], new: Sequence[FaceRow]) -> Iterator[tupl
         return
     scores = np.stack([face.vector for face in old]) @ np.stack([face.vector for face in new]).T
     while scores.max() >= SAME_FACE:
-        row, column = np.unravel_index(scores.argmax(), scores.shape)
+        row, column = divmod(int(scores.argmax()), len(new))
         yield old[row], new[column]
         scores[row], scores[:, column] = -np.inf, -np.inf

@@ -39,7 +39,7 @@ TABLES: Final = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE photos (digest TEXT PRIMARY KEY, faces INTEGER NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
-    path TEXT PRIMARY KEY,               -- relative to the folder of the photos, with slashes
+    path BLOB PRIMARY KEY,               -- relative to the folder of the photos, with slashes; may be no text
     digest TEXT NOT NULL REFERENCES photos (digest),
     stamp TEXT NOT NULL,                 -- size and times of the file when it was read
     checksum BLOB NOT NULL
