@@ -51,7 +51,7 @@ def test_a_folder_becomes_people_whom_one_can_name(vultus: Command, photos: Path
     assert [one["photos"] for one in moved["people"]] == [2]
     listed = vultus("cluster", "list", photos)
     assert "Eileen Collins" in listed.out
-    assert "1 people" in listed.err
+    assert "people: 1 in several photos" in listed.err
 
 
 def test_the_state_may_lie_elsewhere(vultus: Command, photos: Path, tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def run(
             "--min-similarity",
             min=-1,
             max=1,
-            help="Mean cosine from which two groups of faces are one person; larger is stricter.",
+            help="Mean cosine from which two groups of faces are one person, until the next run; larger is "
+            "stricter.",
             show_default="measured for the default embedder",
         ),
     ] = None,
@@ -285,8 +286,9 @@ def _print(shown: Overview, *, seen: Scan | None, as_json: bool) -> None:
     once = len(shown.people) - len(often)
     looked = f"{seen.looked_at} of {seen.files} photos looked at; " if seen else ""
     stderr.print(
-        f"{looked}{len(often)} people, {once} more seen once, {len(shown.left_out)} faces left out "
-        f"(too small or blurred), threshold {shown.min_similarity:.3f}",
+        f"{looked}people: {len(often)} in several photos or with a name, {once} seen once; "
+        f"faces: {shown.faces}, {len(shown.left_out)} of them too small or too blurred; threshold "
+        f"{shown.min_similarity:.3f}",
         highlight=False,
     )
 
