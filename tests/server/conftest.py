@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vultus.access.keys import ApiKeys, Scope
 from vultus.access.store import Store, store_path
-from vultus.gallery import SqliteGallery
+from vultus.gallery import DurableGallery, open_gallery
 from vultus.pipeline import FaceRecognizer
 from vultus.server import Settings, create_app
 from vultus.server.listen import Server, listening, make_config
@@ -101,7 +101,7 @@ class Running:
     keys: dict[str, str]
     service: Service
     detector: PaintedDetector
-    gallery: SqliteGallery
+    gallery: DurableGallery
     server: uvicorn.Server
 
     def client(self, key: str | None = "admin", **options: Any) -> httpx.Client:
@@ -113,10 +113,13 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *, with_page: bool = False, **settings: Any) -> Iterator[Running]:
+def running(
+    folder: Path, *, with_page: bool = False, address: str | None = None, **settings: Any
+) -> Iterator[Running]:
+    """A service in this process; its gallery is in a file of the folder, or at the address."""
     with ExitStack() as stack:
         path = folder / "people.db"
-        gallery = stack.enter_context(SqliteGallery(path, contract="painted"))
+        gallery = stack.enter_context(open_gallery(address or path, contract="painted"))
         store = Store(store_path(path))
         keys = {str(scope): ApiKeys(store).create(scope, [scope])[1] for scope in Scope}
         store.close()

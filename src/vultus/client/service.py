@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from vultus.client.connection import Connection
 from vultus.errors import ImageError, InputError, ServiceError
+from vultus.gallery.diagnosis import ADVISED_SAMPLES, Diagnosis, Finding, Kind
+from vultus.gallery.erasure import Erasure
 from vultus.quality import Quality
 from vultus.types import (
     Candidate,
@@ -224,6 +226,33 @@ class VultusClient:
         """Delete a person and every template of theirs."""
         self._connection.send("DELETE", f"/v1/people/{_id(identity_id)}")
 
+    def erase(self, identity_id: str) -> Erasure:
+        """Delete a person, overwrite what was theirs, and search the gallery for what is left.
+
+        Raises:
+            NotEnrolledError: nobody has this id.
+            InputError: the service's gallery cannot prove it.
+        """
+        told = self._connection.json("POST", f"/v1/people/{_id(identity_id)}/erase")
+        return Erasure(
+            told["id"],
+            told["templates"],
+            told["fragments"],
+            tuple((one["name"], one["n_bytes"]) for one in told["searched"]),
+            tuple(told["found"]),
+            is_log_empty=told["is_log_empty"],
+        )
+
+    def doctor(self, *, samples: int = ADVISED_SAMPLES) -> Diagnosis:
+        """Who is enrolled twice, whose photo stands under a wrong name, who confuses whom.
+
+        Args:
+            samples: people with fewer templates are reported.
+        """
+        told = self._connection.json("GET", "/v1/gallery/doctor", params={"samples": samples})
+        findings = tuple(_finding(one) for one in _items(told, "findings"))
+        return Diagnosis(told["people"], told["templates"], told["min_similarity"], findings)
+
     def decide(self, image: Photo, *, door: str = "default") -> DoorDecision:
         """May the person in front of this door's camera pass?"""
         told = self._connection.json(
@@ -294,6 +323,17 @@ def _match(face: Mapping[str, Any]) -> Match:
 def _identity(person: Mapping[str, Any]) -> Identity:
     return Identity(
         person["id"], person["name"], person["metadata"], person["created"], person["template_count"]
+    )
+
+
+def _finding(told: Mapping[str, Any]) -> Finding:
+    return Finding(
+        Kind(told["kind"]),
+        tuple(_identity(person) for person in told["people"]),
+        tuple((one["person_id"], one["template_id"]) for one in told["templates"]),
+        told["similarity"],
+        told["reason"],
+        tuple(told["commands"]),
     )
 
 

@@ -22,6 +22,7 @@ class Settings:
         max_images: in one request.
         max_pixels: of one image, before it is decoded.
         max_request_pixels: of all images of one request together.
+        max_examined: templates that the doctor compares, each with each.
         threads: requests that are worked on at once.
         max_waiting: requests that may wait for a thread; one more is answered 429.
         max_batch: images (or faces) that a network looks at together; 1 switches micro-batching off.
@@ -45,6 +46,7 @@ class Settings:
     max_images: int = 16
     max_pixels: int = 25_000_000
     max_request_pixels: int = 50_000_000
+    max_examined: int = 20_000
     threads: int = 16
     max_waiting: int = 112
     max_batch: int = 16

@@ -16,9 +16,11 @@ from starlette.responses import FileResponse
 from vultus.access.keys import Scope
 from vultus.errors import GalleryError, InputError
 from vultus.gallery import DurableGallery, Imported, OnConflict, SqliteGallery
+from vultus.gallery.diagnosis import examine, known_different
 from vultus.match import calibrate as calibrated
 from vultus.server.answers import CalibrationOut, ImportedOut, StatsOut
 from vultus.server.body import read_as
+from vultus.server.care import DiagnosisOut, diagnosed
 from vultus.server.guard import GuardedRoute, service_of
 from vultus.server.requests import CalibrateIn
 from vultus.server.service import Service
@@ -30,6 +32,28 @@ ZIP = "application/zip"
 def stats(service: InService) -> StatsOut:
     """How much the gallery holds."""
     return StatsOut(**asdict(service.gallery.stats()), min_similarity=service.recognizer.min_similarity)
+
+
+def doctor(
+    service: InService,
+    samples: Annotated[int, Query(ge=1, le=100, description="Report people with fewer templates.")] = 2,
+) -> DiagnosisOut:
+    """Who is enrolled twice, whose photo stands under a wrong name, who confuses whom."""
+    count = service.gallery.template_count()
+    limit = service.settings.max_examined
+    if count > limit:  # it takes the square of that, and no deadline interrupts it
+        raise InputError(
+            f"a service examines up to {limit:,} templates, the gallery has {count:,}: run "
+            "`vultus gallery doctor` beside it"
+        )
+    gallery = service.gallery
+    found = examine(
+        gallery,
+        min_similarity=service.recognizer.min_similarity,
+        different=known_different(gallery) if isinstance(gallery, SqliteGallery) else (),
+        advised_samples=samples,
+    )
+    return diagnosed(found)
 
 
 def export_people(service: InService) -> FileResponse:
@@ -115,6 +139,7 @@ _UPLOAD = {"requestBody": {"required": True, "content": {ZIP: _FILE}}}
 
 ROUTES = [
     GuardedRoute("/v1/gallery/stats", stats, method="GET", needs=Scope.READ, tags=["gallery"]),
+    GuardedRoute("/v1/gallery/doctor", doctor, method="GET", needs=Scope.ADMIN, tags=["gallery"]),
     GuardedRoute(
         "/v1/gallery/export",
         export_people,

@@ -1,13 +1,15 @@
 """`/v1/people` and their templates: who is enrolled."""
 
 from base64 import b64encode
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from fastapi import Depends, Path, Query
 from starlette.responses import Response
 
 from vultus.access.keys import Scope
-from vultus.errors import GalleryError, NotEnrolledError
+from vultus.errors import GalleryError, InputError, NotEnrolledError
+from vultus.gallery import SqliteGallery
+from vultus.gallery.erasure import Erasure, erase
 from vultus.gallery.names import checked_metadata, name_key
 from vultus.image import encode_png
 from vultus.pipeline import EnrolmentPolicy
@@ -21,10 +23,21 @@ from vultus.server.answers import (
     person_out,
 )
 from vultus.server.body import read_as
+from vultus.server.care import ErasureOut, erased
 from vultus.server.guard import GuardedRoute, service_of
 from vultus.server.images import decode_images
 from vultus.server.requests import EnrolIn, PersonChange, PersonIn
 from vultus.server.service import Service
+
+
+@runtime_checkable
+class Erasing(Protocol):
+    """A gallery in a server that can erase with proof."""
+
+    def erase(self, identity_id: str) -> Erasure:
+        """Erase a person, and search for whatever may be left."""
+        ...
+
 
 InService = Annotated[Service, Depends(service_of)]
 PersonId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The person's id.")]
@@ -83,6 +96,23 @@ def delete_person(person_id: PersonId, service: InService) -> Response:
     return Response(status_code=204)
 
 
+def erase_person(person_id: PersonId, service: InService) -> ErasureOut:
+    """Delete somebody, overwrite what was theirs, and search the gallery for what is left."""
+    gallery = service.gallery
+    person = gallery.find(person_id)
+    if isinstance(gallery, SqliteGallery):
+        proof = erase(gallery, person.id)
+    elif isinstance(gallery, Erasing):
+        proof = gallery.erase(person.id)
+    else:
+        raise InputError(
+            "erasing with proof works in files and in PostgreSQL; here delete the person, whose rows go when "
+            "the server compacts its segments"
+        )
+    service.decisions.forget(person.id)
+    return erased(proof)
+
+
 def list_templates(
     person_id: PersonId,
     service: InService,
@@ -130,7 +160,8 @@ def _links(place: str, *operations: str) -> dict[str, Any]:
 
 
 OF_PERSON = (
-    "get_person", "change_person", "list_templates", "enrol_templates", "delete_template", "delete_person",
+    "get_person", "change_person", "list_templates", "enrol_templates", "delete_template", "erase_person",
+    "delete_person",
 )  # fmt: skip
 PERSON = "/v1/people/{person_id}"
 TEMPLATES = f"{PERSON}/templates"
@@ -164,6 +195,14 @@ ROUTES = [
         needs=Scope.ADMIN,
         is_write=True,
         status_code=204,
+        tags=["people"],
+    ),
+    GuardedRoute(
+        f"{PERSON}/erase",
+        erase_person,
+        method="POST",
+        needs=Scope.ADMIN,
+        is_write=True,
         tags=["people"],
     ),
     GuardedRoute(TEMPLATES, list_templates, method="GET", needs=Scope.READ, tags=["people"]),
