@@ -42,6 +42,9 @@ def test_a_folder_is_indexed_once_and_its_faces_are_found(
     again = vultus("index", folder, "--into", into, "--workers", 1)
     assert again.code == 0
     assert "1 photos cannot be used" in again.err.replace("\n", " ")
+    other = vultus("index", folder, "--into", into, "--workers", 1, "--min-face-px", 80)
+    assert other.code == 2
+    assert "begun with detector retinaface, this run has retinaface min_face_px=80" in other.err
 
 
 def test_folders_of_people_are_enrolled(vultus: Command, folder: Path, tmp_path: Path) -> None:

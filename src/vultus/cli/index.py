@@ -115,6 +115,7 @@ def index(
     embedder: options.EmbedderName = None,
     min_face_px: options.MinFacePx = None,
     min_score: options.MinScore = None,
+    longest_px: options.LongestPx = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     as_json: options.Json = False,
 ) -> None:
@@ -137,7 +138,7 @@ def index(
     from vultus.batch.index import quarantine_of
     from vultus.pipeline import EnrolmentPolicy
 
-    limits = {"min_face_px": min_face_px, "min_score": min_score}
+    limits = {"min_face_px": min_face_px, "min_score": min_score, "longest_px": longest_px}
     given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
     work = PhotoWork(
         PhotoSource(source),
@@ -150,6 +151,9 @@ def index(
     work.source.check()  # before anything is made
     with ExitStack() as stack:
         book = stack.enter_context(Manifest(_manifest_path(manifest, into)))
+        book.agree(
+            {"detector": " ".join([detector, *(f"{name}={value:g}" for name, value in given.items())])}
+        )
         sink = _sink(into, work, stack)
         report = stack.enter_context(_progress())
         quarantine = quarantine_of(book.path)
