@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from vultus.detect import load_detector
 from vultus.embed import load_embedder
+from vultus.image import load_image
 from vultus.interfaces import Detector, Embedder
 from vultus.pipeline import FaceRecognizer
 from vultus.ui.desk import Desk
@@ -45,3 +48,16 @@ def album(astronaut: Path, coffee: Path, tmp_path_factory: pytest.TempPathFactor
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no photo")
     files = {name: str(folder / f"{name}.png") for name in pictures}
     return files | {"nobody": str(coffee), "broken": str(folder / "broken.jpg")}
+
+
+@pytest.fixture(scope="session")
+def clip(album: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Four seconds of seven frames: nobody in the first and the last, a person in between."""
+    path, per_s = tmp_path_factory.mktemp("clip") / "door.avi", 7
+    person = load_image(album["person"])
+    nobody = np.full_like(person, 128)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), per_s, (240, 240))
+    for frame in range(4 * per_s):
+        writer.write((person if per_s <= frame < 3 * per_s else nobody)[:, :, ::-1])
+    writer.release()
+    return str(path)

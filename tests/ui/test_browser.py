@@ -26,6 +26,7 @@ FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
+PICTURES = os.environ.get("VULTUS_PICTURES")  # a folder for screenshots
 KEY = "a-key-for-the-browser-tests"
 PATIENCE_MS = 90_000  # machines are busy: no test is about time
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "locale": "en-US"}
@@ -100,6 +101,11 @@ class Visit:
     def told(self, place: str, words: str) -> None:
         expect(self.page.locator(place)).to_contain_text(words, timeout=PATIENCE_MS)
 
+    def picture(self, name: str) -> None:
+        """Keep how it looks, for whoever wants to see it."""
+        if PICTURES:
+            self.page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
+
     @property
     def elsewhere(self) -> list[str]:
         own = (self.server, "data:", "blob:")
@@ -154,6 +160,7 @@ def test_faces_are_found_and_a_bad_file_is_said_to_be_bad(visit: Visit, album: d
     visit.upload("#detect-photo", album["twice"])
     page.click("#detect-start")
     visit.told("#detect-told", "2 faces found")
+    visit.picture("detect")
     expect(page.locator("#detect-picture img")).to_be_visible()
     page.get_by_role("button", name=re.compile("clear|remove", re.IGNORECASE)).first.click()
     visit.upload("#detect-photo", album["broken"])
@@ -170,6 +177,7 @@ def test_two_photos_are_compared(visit: Visit, album: dict[str, str]) -> None:
     visit.page.click("#compare-start")
     visit.told("#compare-told", "The same person")
     expect(visit.page.get_by_role("img", name=re.compile("Similarity 0.9.*Threshold"))).to_be_visible()
+    visit.picture("compare")
 
 
 def test_a_person_is_enrolled_recognised_renamed_and_deleted(visit: Visit, album: dict[str, str]) -> None:
@@ -194,6 +202,7 @@ def test_a_person_is_enrolled_recognised_renamed_and_deleted(visit: Visit, album
     page.get_by_label("New name").fill("Eileen Collins")
     page.keyboard.press("Enter")
     visit.told("#person-told", "Eileen is now called Eileen Collins")
+    visit.picture("people")
 
     page.click("#person-delete")
     visit.told("#delete-question", "Delete Eileen Collins with 1 enrolled photos?")
@@ -205,6 +214,39 @@ def test_a_person_is_enrolled_recognised_renamed_and_deleted(visit: Visit, album
     visit.told("#person-told", "Eileen Collins is deleted")
     visit.told("#header", "People 0")
     visit.told("#people-told", "Nobody is enrolled yet")
+
+
+def test_an_unknown_face_is_enrolled_in_two_clicks_and_then_known(
+    visit: Visit, album: dict[str, str], clip: str
+) -> None:
+    page = visit.page
+    visit.open_tab("Recognise")
+    visit.upload("#recognise-photo", album["person"])
+    page.click("#recognise-start")
+    visit.told("#recognise-told", "0 known, 1 unknown")
+    visit.picture("unknown")
+    expect(page.get_by_label("Face 1", exact=True)).to_be_checked()  # which is already chosen
+    page.get_by_label("Name", exact=True).and_(page.locator("#unknown-name *")).fill("Eileen")
+    page.click("#unknown-enrol")
+    visit.told("#unknown-told", "Eileen is enrolled")
+    visit.told("#recognise-told", "1 known, 0 unknown")  # looked at again by itself
+    visit.told("#recognise-rows", "Eileen")
+    expect(page.locator("#unknown-enrol")).to_be_hidden()
+    visit.told("#header", "People 1")
+    visit.picture("enrolled")
+
+    page.locator("#recognise-video-tab-button").click()
+    page.click("#video-start")
+    visit.told("#video-told", "Choose a video first")
+    visit.upload("#video-file", clip)
+    page.get_by_label(re.compile("^number input for Frames")).fill("8")
+    page.keyboard.press("Tab")
+    page.click("#video-start")
+    visit.told("#video-told", "1 known, 0 unknown faces, in 8 frames")
+    for words in ("Eileen", "0:01.0", "0:02.4"):
+        visit.told("#video-rows", words)
+    expect(page.locator("#video-frames img")).to_have_count(1)
+    visit.picture("video")
 
 
 def test_on_a_phone_everything_fits_and_speaks_chinese(
@@ -222,6 +264,7 @@ def test_on_a_phone_everything_fits_and_speaks_chinese(
     visit.upload("#detect-photo", album["person"])
     page.locator("#detect-start").tap()
     visit.told("#detect-told", "找到 1 张人脸")
+    visit.picture("phone")
     page.goto("/en/")  # longer words
     expect(page.locator("#detect-start")).to_be_visible(timeout=PATIENCE_MS)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]

@@ -2,29 +2,12 @@
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from vultus.errors import ImageError, InputError
 from vultus.image import load_image
 from vultus.ui.desk import Desk
 from vultus.ui.recognise_video import MAX_SHOWN, clock, recognise_video
-
-FPS = 7
-
-
-@pytest.fixture(scope="module")
-def clip(album: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Four seconds: nobody in the first and the last, a person in between."""
-    path = tmp_path_factory.mktemp("clip") / "door.avi"
-    person = load_image(album["person"])
-    nobody = np.full_like(person, 128)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (240, 240))
-    for frame in range(4 * FPS):
-        writer.write((person if FPS <= frame < 3 * FPS else nobody)[:, :, ::-1])
-    writer.release()
-    return str(path)
 
 
 def test_a_person_is_seen_from_when_to_when(desk: Desk, album: dict[str, str], clip: str) -> None:

@@ -92,6 +92,9 @@ def _video(desk: Desk) -> None:
             shown = gradio.Gallery(
                 label=say("video_frames_shown"),
                 columns=3,
+                fit_columns=False,  # or a single frame would fill the place, and be cut off
+                object_fit="contain",
+                height="auto",
                 format="jpeg",
                 buttons=["fullscreen"],
                 elem_id="video-frames",
