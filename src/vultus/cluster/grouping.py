@@ -38,10 +38,9 @@ from vultus.errors import GalleryError, InputError
 from vultus.interfaces import Embedder
 from vultus.pipeline.thresholds import threshold_for_pair
 
-LINKAGE_FMR: Final = 0.01
-"""Groups are joined at the similarity that one pair of strangers in 100 reaches: the mean over all pairs of
-two groups varies far less than one pair does. Chosen on other people than those of the benchmark's figures
-(`benchmarks/clusters.py`)."""
+LINKAGE_FMR: Final = 0.0005
+"""Groups are joined at the similarity that one pair of strangers in 2,000 reaches. A collection most of whose
+people were there once or twice was grouped best with it: `benchmarks/clusters.py`, on training people."""
 
 
 def default_min_similarity(embedder: Embedder) -> float:

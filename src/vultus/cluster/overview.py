@@ -14,7 +14,7 @@ from vultus.cluster.linkage import BLOCK
 from vultus.cluster.rows import FaceRow, read_faces, read_files, read_people, read_refusals
 from vultus.cluster.state import PhotoState
 
-MAX_QUESTIONS: Final = 12
+MAX_QUESTIONS: Final = 8
 DOUBTFUL: Final = 0.05
 """People whose mean similarity is less than this below the threshold may be one."""
 
