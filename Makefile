@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check docs peers lock clean
+.PHONY: help setup demo test lint check docs fuzz peers lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -38,6 +38,9 @@ lint: $(VENV)/.dev ## format, lint, types, import contracts
 	$(BIN)/lint-imports --no-cache
 
 check: lint test ## what must be green before every commit
+
+fuzz: $(VENV)/.dev ## thousands of requests made from the OpenAPI document, right and wrong ones
+	OMP_NUM_THREADS=1 $(BIN)/python tests/server/openapi_run.py --cases-per-route 100
 
 docs: $(VENV)/.dev ## build the documentation into site/
 	$(PIP) install --quiet --constraint requirements.lock --editable '.[docs]'
