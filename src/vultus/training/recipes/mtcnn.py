@@ -39,6 +39,7 @@ from vultus.export.mtcnn import stage_to_onnx
 from vultus.image import replace_file
 from vultus.interfaces import Session
 from vultus.networks.mtcnn import ONet, PNet, RNet
+from vultus.networks.state import load_state
 from vultus.runtime.onnx import OnnxSession
 from vultus.training.data.aligned_crops import ALL_KINDS, LANDMARKS_ONLY, aligned_crops
 from vultus.training.data.annotations import AnnotatedImage
@@ -91,6 +92,7 @@ class MTCNNRecipe(TrainSettings):
         landmark_shares: of a batch.
         hard_share: of the classification losses of a batch, how many count: the largest.
         colour_jitter: how much crops are recoloured.
+        start: the folder of another run, from whose networks each stage that is trained goes on.
         teacher: a trained MTCNN that is imitated, an entry of the catalogue or a folder of three ONNX files.
         teacher_weight: of the imitation, beside the labels.
         stage_epochs: the `epochs` of each stage.
@@ -122,6 +124,7 @@ class MTCNNRecipe(TrainSettings):
     landmark_shares: tuple[int, int, int] = (2, 1, 2)
     hard_share: float = 0.7
     colour_jitter: float = 0.3
+    start: Path | None = None
     teacher: str | None = None
     teacher_weight: float = 1.0
     stage_epochs: tuple[int, int, int] = (20, 16, 16)
@@ -335,8 +338,13 @@ def fit_stage(
         seed=recipe.seed,
     )
     torch.manual_seed(recipe.seed)
+    network = stage.make(recipe.has_landmark_heads)
+    if recipe.start is not None:
+        load_state(
+            network, recipe.start / stage.name / "best.pt", what=f"a {stage.name} of this recipe"
+        ).train()
     learner = MtcnnLearner(
-        stage.make(recipe.has_landmark_heads),
+        network,
         TASK_WEIGHTS[stage.name],
         hard_share=recipe.hard_share,
         teacher=OnnxSession(read_models(recipe.teacher)[number], threads=1) if recipe.teacher else None,
@@ -376,5 +384,5 @@ def shown(parts: Iterable[MtcnnCrops], name: str, *, total: int) -> Iterator[Mtc
 
 def _data(recipe: MTCNNRecipe) -> Mapping[str, Path]:
     """What the run learns from."""
-    named = {"labels": recipe.labels, "faces": recipe.faces}
+    named = {"labels": recipe.labels, "faces": recipe.faces, "start": recipe.start}
     return {name: path for name, path in named.items() if path}
