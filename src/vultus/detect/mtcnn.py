@@ -53,6 +53,7 @@ from vultus.runtime.opening import Runtime, open_session
 from vultus.types import Detections, Image, checked_image
 from vultus.weights import store
 from vultus.weights.catalog import CATALOG
+from vultus.weights.description import MtcnnDecoding
 from vultus.weights.environment import compiled_folder
 
 DEFAULT_WEIGHTS: Final = "mtcnn"
@@ -146,7 +147,7 @@ class MtcnnDetector:
                 run keeps to one thread: networks this small lose more by dividing a run than they gain.
             providers: execution providers in order of preference.
             runtime: which library runs the networks.
-            options: as for the class.
+            options: as for the class; `stage_min_scores` are by default those of the weights.
 
         Raises:
             WeightsError: the weights are unknown, missing, or another architecture's.
@@ -167,6 +168,8 @@ class MtcnnDetector:
             )
             for model in read_models(weights)
         ]
+        if known is not None and isinstance(known.decoding, MtcnnDecoding):
+            options.setdefault("stage_min_scores", known.decoding.stage_min_scores)
         return cls(
             MtcnnSessions(*sessions), threads=usable_cores() if threads is None else threads, **options
         )

@@ -151,6 +151,17 @@ class Preprocessing:
 
 
 @dataclass(frozen=True, slots=True)
+class MtcnnDecoding:
+    """On which scale the first two networks of an MTCNN score.
+
+    Attributes:
+        stage_min_scores: what P-Net and R-Net must give a window for the next network to look at it.
+    """
+
+    stage_min_scores: tuple[float, float] = (0.6, 0.7)
+
+
+@dataclass(frozen=True, slots=True)
 class RetinaFaceDecoding:
     """What a RetinaFace checkpoint does not tell: a wrong choice raises nothing and finds nonsense.
 
@@ -198,7 +209,7 @@ class LivenessDecoding:
     class_count: int = 3
 
 
-Decoding: TypeAlias = RetinaFaceDecoding | Yolov5FaceDecoding | LivenessDecoding
+Decoding: TypeAlias = MtcnnDecoding | RetinaFaceDecoding | Yolov5FaceDecoding | LivenessDecoding
 
 
 @dataclass(frozen=True, slots=True)

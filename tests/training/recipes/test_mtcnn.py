@@ -228,3 +228,20 @@ def test_a_teacher_is_found_in_the_catalogue(labels: Path, run: Path, tmp_path: 
     assert float(log[1].rsplit(",", 1)[1]) > 0
     with pytest.raises(WeightsError, match="nobody"):
         train(replace(recipe(labels), teacher="nobody"), tmp_path / "other")
+
+
+def test_a_stage_goes_on_from_another_run(run: Path, labels: Path, faces: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mtcnn"
+    folder.mkdir()
+    for name in FILES[:2]:
+        shutil.copy(run / name, folder)
+    still = replace(
+        recipe(labels, faces), start=run, stage_lrs=(1e-12, 1e-12, 1e-12), ema_decay=None, weight_decay=0.0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train(still, folder)
+    before, after = (
+        torch.load(each / "onet" / "best.pt", weights_only=True)["conv1.weight"] for each in (run, folder)
+    )
+    torch.testing.assert_close(after, before)
