@@ -321,7 +321,7 @@ def test_a_provider_that_is_not_here_is_an_error() -> None:
 
 def test_the_list_of_detectors_keeps_the_promise() -> None:
     assert "mtcnn" in DETECTORS
-    assert isinstance(load_detector(), Detector)
+    assert isinstance(load_detector("mtcnn"), Detector)
     assert isinstance(Nothing(), Session)
 
 
@@ -331,6 +331,6 @@ def test_the_list_of_detectors_keeps_the_promise() -> None:
 )
 def test_what_is_no_image_is_refused(image: Image) -> None:
     with pytest.raises(ShapeError):
-        load_detector().detect(image)
+        load_detector("mtcnn").detect(image)
     with pytest.raises(ShapeError):
-        load_detector().detect_batch([BLACK, image])
+        load_detector("mtcnn").detect_batch([BLACK, image])

@@ -88,7 +88,7 @@ def test_the_faces_are_those_of_facenet_pytorch(
 ) -> None:
     image = photo(name)
     theirs = facenet_pytorch_mtcnn(image, min_face_px)
-    ours = load_detector(min_face_px=min_face_px, min_score=0.7).detect(image)
+    ours = load_detector("mtcnn", min_face_px=min_face_px, min_score=0.7).detect(image)
     assert len(ours) == len(theirs)
 
     inner = theirs[is_inner(theirs.boxes, image)]
@@ -110,7 +110,7 @@ def test_faces_at_the_border_are_found_by_both(
     for name in ("obama-partial.jpg", "crowd-17.jpg"):
         image = photo(name)
         theirs = facenet_pytorch_mtcnn(image, min_face_px)
-        ours = load_detector(min_face_px=min_face_px, min_score=0.7).detect(image)
+        ours = load_detector("mtcnn", min_face_px=min_face_px, min_score=0.7).detect(image)
         border = theirs[~is_inner(theirs.boxes, image)]
         overlaps = iou(ours.boxes, border.boxes).max(axis=0)
         assert (overlaps > 0.4).all()
@@ -123,7 +123,7 @@ def test_a_face_cut_by_the_border_keeps_its_proportions(
 ) -> None:
     """Both eyes of the face at the left border are in the picture, about 29 and 130 pixels from it."""
     image = photo("obama-partial.jpg")
-    ours = load_detector(min_face_px=40, min_score=0.7).detect(image).landmarks[0]
+    ours = load_detector("mtcnn", min_face_px=40, min_score=0.7).detect(image).landmarks[0]
     theirs = facenet_pytorch_mtcnn(image, 40).landmarks[0]
     assert ours[0] == pytest.approx([29, 213], abs=8)
     assert ours[1] == pytest.approx([130, 212], abs=8)

@@ -28,7 +28,7 @@ Photo = Callable[[str], Image]
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    return load_detector(min_face_px=40)
+    return load_detector("mtcnn", min_face_px=40)
 
 
 class TorchSession:
@@ -111,7 +111,7 @@ def test_swapped_colours_score_lower(photo: Photo) -> None:
         "two-people.jpg",
         "bus-street.jpg",
     ]
-    detector = load_detector(min_face_px=40, min_score=0.3)
+    detector = load_detector("mtcnn", min_face_px=40, min_score=0.3)
     changes = []
     for name in names:
         rgb, bgr = detector.detect(photo(name)), detector.detect(photo(name)[..., ::-1])
@@ -127,7 +127,7 @@ def test_swapped_colours_score_lower(photo: Photo) -> None:
 def test_the_wrong_layout_misplaces_faces_and_invents_others(photo: Photo) -> None:
     image = photo("group-of-six.jpg")
     right, wrong = (detector_with_layout(layout).detect(image) for layout in ("column_major", "row_major"))
-    assert_same(right, load_detector(min_face_px=40).detect(image))
+    assert_same(right, load_detector("mtcnn", min_face_px=40).detect(image))
     assert len(right) == 6
     assert len(wrong) > 12
     assert (iou(right.boxes, wrong.boxes).max(axis=1) < 0.6).all()
@@ -136,7 +136,7 @@ def test_the_wrong_layout_misplaces_faces_and_invents_others(photo: Photo) -> No
 def test_transposing_the_images_too_would_be_once_too_often(photo: Photo) -> None:
     """The kernels are upright already: a transposed image is a face on its side."""
     image = photo("crowd-6.jpg")
-    detector = load_detector(min_face_px=40)
+    detector = load_detector("mtcnn", min_face_px=40)
     assert (
         len(detector.detect(np.ascontiguousarray(image.transpose(1, 0, 2)))) < len(detector.detect(image)) / 2
     )
@@ -186,7 +186,9 @@ def test_the_image_is_neither_changed_nor_needed_writeable(photo: Photo, detecto
 
 def test_higher_demands_leave_a_part_of_the_faces(photo: Photo) -> None:
     image = photo("crowd-25.jpg")
-    few, many = (load_detector(min_face_px=40, min_score=score).detect(image) for score in (0.99, 0.7))
+    few, many = (
+        load_detector("mtcnn", min_face_px=40, min_score=score).detect(image) for score in (0.99, 0.7)
+    )
     assert 0 < len(few) < len(many)
     np.testing.assert_array_equal(few.boxes, many.boxes[: len(few)])
     assert (few.scores >= 0.99).all()
@@ -194,15 +196,15 @@ def test_higher_demands_leave_a_part_of_the_faces(photo: Photo) -> None:
 
 def test_explaining_tells_the_same_faces_and_what_the_last_network_saw(photo: Photo) -> None:
     image = photo("crowd-6.jpg")
-    detector = load_detector(min_face_px=40)
+    detector = load_detector("mtcnn", min_face_px=40)
     explained = detector.explain(image)
     assert_same(explained.faces, detector.detect(image))
     assert len(explained.near_misses) > 0
     assert all(0.1 <= miss.score < 0.9 for miss in explained.near_misses)
-    lenient = load_detector(min_face_px=40, min_score=0.1).detect(image)
+    lenient = load_detector("mtcnn", min_face_px=40, min_score=0.1).detect(image)
     for miss in explained.near_misses:  # boxes as the detector tells them: where a lower score would find one
         assert np.abs(lenient.boxes - miss.box).max(axis=1).min() < SAME_PX
-    strict = load_detector(min_face_px=40, max_faces=3)
+    strict = load_detector("mtcnn", min_face_px=40, max_faces=3)
     few = strict.explain(image)
     assert_same(few.faces, strict.detect(image))
     assert_same(few.faces, detector.detect(image)[:3])
@@ -212,22 +214,22 @@ def test_explaining_tells_the_same_faces_and_what_the_last_network_saw(photo: Ph
 def test_weights_may_lie_in_a_folder(photo: Photo, tmp_path: Path) -> None:
     for name in FILES:
         (tmp_path / name).write_bytes(store.read("mtcnn", name))
-    found = load_detector(weights=tmp_path, min_face_px=40).detect(photo("rotated-0.jpg"))
-    assert_same(found, load_detector(min_face_px=40).detect(photo("rotated-0.jpg")))
+    found = load_detector("mtcnn", weights=tmp_path, min_face_px=40).detect(photo("rotated-0.jpg"))
+    assert_same(found, load_detector("mtcnn", min_face_px=40).detect(photo("rotated-0.jpg")))
     (tmp_path / FILES[1]).unlink()
     with pytest.raises(WeightsError, match=r"no folder of that name with mtcnn_pnet.onnx.*mtcnn_rnet.onnx"):
-        load_detector(weights=tmp_path)
+        load_detector("mtcnn", weights=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["sface", "mtcnn-lz4"])
 def test_weights_of_other_networks_are_refused(name: str) -> None:
     with pytest.raises(WeightsError, match="mtcnn takes its three networks as ONNX"):
-        load_detector(weights=name)
+        load_detector("mtcnn", weights=name)
 
 
 def test_the_smallest_face_is_a_matter_of_choice(photo: Photo) -> None:
     image = photo("crowd-25.jpg")
-    found = {px: load_detector(min_face_px=px).detect(image) for px in (20, 40, 80)}
+    found = {px: load_detector("mtcnn", min_face_px=px).detect(image) for px in (20, 40, 80)}
     assert len(found[20]) > 2 * len(found[40]) > 0
     assert len(found[80]) == 0
     assert (found[40].sizes_px > 12).all()
@@ -235,7 +237,7 @@ def test_the_smallest_face_is_a_matter_of_choice(photo: Photo) -> None:
 
 def test_a_photo_of_thirty_megapixels_is_searched(photo: Photo) -> None:
     image = cv2.resize(photo("two-people.jpg"), (7_000, 4_300)).astype(np.uint8, copy=False)
-    faces = load_detector(min_face_px=500).detect(image)
+    faces = load_detector("mtcnn", min_face_px=500).detect(image)
     assert len(faces) == 2
     assert (faces.sizes_px > 600).all()
 
@@ -244,7 +246,9 @@ def test_a_photo_of_thirty_megapixels_is_searched(photo: Photo) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_of_any_size_is_no_crash(size_hw: tuple[int, int], seed: int) -> None:
     noise = np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
-    faces = load_detector(min_face_px=12, stage_min_scores=(0.01, 0.01), min_score=0.01).detect(noise)
+    faces = load_detector("mtcnn", min_face_px=12, stage_min_scores=(0.01, 0.01), min_score=0.01).detect(
+        noise
+    )
     assert np.isfinite(faces.boxes).all()
     assert np.isfinite(faces.landmarks).all()
     assert ((faces.scores > 0) & (faces.scores <= 1)).all()
