@@ -29,7 +29,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.recipes import FACES, HELDOUT_CROPS, ROOT, cpu, shortened, write_between, write_index
+from benchmarks.recipes import (
+    HELDOUT_CROPS,
+    ROOT,
+    cpu,
+    folder_name,
+    index_rows,
+    shortened,
+    write_between,
+    write_index,
+)
 
 from vultus.evaluate.provenance import commit
 from vultus.export.onnx import to_onnx
@@ -68,10 +77,7 @@ def write_subset() -> None:
     """Every eighth training crop, and the held-out people."""
     if (SUBSET / "teacher.npy").exists():
         return
-    shutil.rmtree(SUBSET, ignore_errors=True)
-    SUBSET.mkdir(parents=True)
-    with (FACES / "index.csv").open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = index_rows()
     learnt = [number for number, row in enumerate(rows) if row["split"] == "train"][::EVERY]
     seen: Counter[str] = Counter()
     judged = []
@@ -85,7 +91,7 @@ def write_subset() -> None:
 
 def measure(name: str) -> None:
     """Train one case, and keep what its last validation said."""
-    folder = RUNS / name.replace(", ", "-").replace(" ", "_")
+    folder = RUNS / folder_name(name)
     shutil.rmtree(folder, ignore_errors=True)
     knobs = {
         **COMMON,
@@ -141,7 +147,7 @@ def milliseconds(names: Sequence[str], *, rounds: int = 40) -> dict[str, float]:
 
 def page() -> str:
     """The table of all that was measured."""
-    files = (RUNS / name.replace(", ", "-").replace(" ", "_") / "result.json" for name in CASES)
+    files = (RUNS / folder_name(name) / "result.json" for name in CASES)
     results: list[dict[str, Any]] = [json.loads(file.read_text()) for file in files if file.exists()]
     times = milliseconds(sorted({result["network"] for result in results}))
     rates = [key for key in results[0]["figures"] if key.startswith("tar")][:2]

@@ -98,10 +98,7 @@ def write_subset() -> None:
     """An index of some rows of the shards, links to them, and the teacher's rows."""
     if (SUBSET / "teacher.npy").exists():
         return
-    shutil.rmtree(SUBSET, ignore_errors=True)
-    SUBSET.mkdir(parents=True)
-    with (FACES / "index.csv").open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = index_rows()
     by_person: dict[tuple[str, str, str], list[int]] = {}
     for number, row in enumerate(rows):
         if row["identity"] and row["source"] in ("pins", "celeba"):
@@ -116,8 +113,16 @@ def write_subset() -> None:
     write_index(SUBSET, rows, sorted(chosen))
 
 
+def index_rows() -> list[dict[str, str]]:
+    """What the index says of each of the shared faces."""
+    with (FACES / "index.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
 def write_index(folder: Path, rows: Sequence[Mapping[str, str]], chosen: Sequence[int]) -> None:
-    """An index of the chosen rows in a folder, with links to their shards, and the teacher's rows."""
+    """An index of the chosen rows in a fresh folder, with links to their shards, and the teacher's rows."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
@@ -125,6 +130,11 @@ def write_index(folder: Path, rows: Sequence[Mapping[str, str]], chosen: Sequenc
     for shard in sorted({rows[number]["shard"] for number in chosen}):
         (folder / shard).symlink_to(FACES / shard)
     np.save(folder / "teacher.npy", np.load(FACES / "teacher-sface.npy", mmap_mode="r")[list(chosen)])
+
+
+def folder_name(case: str) -> str:
+    """A case's name without spaces and commas."""
+    return case.replace(", ", "-").replace(" ", "_")
 
 
 def command_of(name: str, folder: Path) -> list[str]:
@@ -149,7 +159,7 @@ def verified(weights: Path | None) -> dict[str, float]:
 
 def measure(name: str) -> None:
     """Train a case, verify it before and after, keep the figures."""
-    folder = RUNS / name.replace(", ", "-").replace(" ", "_")
+    folder = RUNS / folder_name(name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     before = verified(None)
@@ -172,7 +182,7 @@ def measure(name: str) -> None:
 
 def kill(name: str) -> None:
     """Train a case again with kill -9 at a random step, go on, compare with the run that was not killed."""
-    whole = RUNS / name.replace(", ", "-").replace(" ", "_")
+    whole = RUNS / folder_name(name)
     folder = whole.with_name(f"{whole.name}-killed")
     shutil.rmtree(folder, ignore_errors=True)
     total = steps_of(whole)
@@ -203,7 +213,7 @@ def page() -> str:
     """The table of all that was measured, and what became of the killed run."""
     results = [
         json.loads(file.read_text())
-        for file in (RUNS / name.replace(", ", "-").replace(" ", "_") / "result.json" for name in CASES)
+        for file in (RUNS / folder_name(name) / "result.json" for name in CASES)
         if file.exists()
     ]
     rates = [name for name in results[0]["before"] if name.startswith("tar")][:2]

@@ -59,7 +59,9 @@ def test_files_of_another_manifest_are_left_alone(indexer: ModuleType, album: Pa
 
 
 def test_object_storage_takes_the_same_files(indexer: ModuleType, album: Path, tmp_path: Path) -> None:
-    fsspec = pytest.importorskip("fsspec")
+    fsspec = pytest.importorskip(
+        "fsspec", reason="photos are read through fsspec: pip install 'vultus[batch]'"
+    )
     address = f"memory://{tmp_path.name}/faces.parquet"
     with Manifest(tmp_path / "book") as book:
         index_photos(indexer.work_of(album), ParquetSink(address, contract="fake"), book, photos_per_batch=8)
