@@ -1,8 +1,8 @@
 """What each choice of the distillation is worth: one thing changed at a time, the same faces and budget.
 
-    python benchmarks/ablations.py                       # all; some minutes each
-    python benchmarks/ablations.py "no relations" slim   # some
-    python benchmarks/ablations.py --page docs/training/distillation.md
+    python -m benchmarks.ablations                       # all; some minutes each
+    python -m benchmarks.ablations "no relations" slim   # some
+    python -m benchmarks.ablations --page docs/training/distillation.md
 
 Every eighth training crop of `shared/data/faces` (6,040), three epochs from the same fresh weights, by
 `vultus train distil`, one after the other, with one thread. Judged by the 80 held-out people, all pairs of 8

@@ -10,7 +10,8 @@ and has to say what the teacher said of the clean picture:
     L = (1 - cos(s, t)) + lambda_rel L_relations(s, t) + lambda_margin L_CosFace(s, y)
 
 The relations are the distances and angles within a batch (Park 2019). The margin head is for crops whose
-person is known; the others pass it by.
+person is known; the others pass it by. With `blends`, two crops laid into each other are learnt from too:
+where faces are few, the teacher can answer for more.
 
 Hinton, Vinyals, Dean: Distilling the knowledge in a neural network. 2015. https://arxiv.org/abs/1503.02531
 Park, Kim, Lu, Cho: Relational knowledge distillation. CVPR 2019. https://arxiv.org/abs/1904.05068
@@ -28,8 +29,11 @@ from torch import Tensor, nn
 from vultus.embed import DEFAULT_EMBEDDER, load_embedder
 from vultus.errors import InputError
 from vultus.networks.embedding import unit
-from vultus.training.data.identities import Selection
+from vultus.training.data.blended import BlendedFaces
+from vultus.training.data.crop_cache import cached
+from vultus.training.data.identities import IdentitySet, Selection
 from vultus.training.data.identity_samples import FaceBatch, FaceSamples
+from vultus.training.data.joined import JoinedFaces
 from vultus.training.data.shards import read_shards
 from vultus.training.data.teacher import read_teacher, teacher_embeddings
 from vultus.training.losses.cosface import CosFaceLoss
@@ -63,6 +67,8 @@ class DistilRecipe(RecogniserSettings):
         margin_weight: of CosFace over the crops whose person is known; 0 has no such head.
         margin_cos: its margin.
         margin_scale: its scale.
+        blends: so many blended crops for each crop are learnt from beside them (`training/data/blended.py`);
+            the teacher's answers to them are computed first, and kept in `cache`.
     """
 
     teacher: str = DEFAULT_EMBEDDER
@@ -71,6 +77,7 @@ class DistilRecipe(RecogniserSettings):
     margin_weight: float = 0.0
     margin_cos: float = 0.35
     margin_scale: float = 64.0
+    blends: float = 0.0
 
     epochs: int = 24
     batch_size: int = 128
@@ -172,8 +179,7 @@ def train(recipe: DistilRecipe, folder: Path) -> Mapping[str, float]:
         TrainingError: the folder holds another run, or the loss became no number.
     """
     network = network_of(recipe)
-    faces = all_faces(recipe)
-    targets = targets_of(faces, recipe)
+    faces, targets = taught_faces(recipe)
     if targets.shape[1] != embedding_size_of(recipe):
         raise InputError(
             f"the teacher's embeddings have {targets.shape[1]} values, those of {recipe.network} "
@@ -192,6 +198,26 @@ def train(recipe: DistilRecipe, folder: Path) -> Mapping[str, float]:
     )
 
 
+def taught_faces(recipe: DistilRecipe) -> tuple[IdentitySet, Embeddings]:
+    """The N crops, blends after them, and the (N, D) teacher's unit embeddings.
+
+    Raises:
+        InputError: as `targets_of`; fewer blends than none.
+    """
+    faces = all_faces(recipe)
+    targets = targets_of(faces, recipe)
+    if recipe.blends < 0:
+        raise InputError(f"blends must be 0 or more, got {recipe.blends:g}")
+    count = round(recipe.blends * len(faces))
+    if not count:
+        return faces, targets
+    blended: IdentitySet = BlendedFaces(faces, count, seed=recipe.seed)
+    if recipe.cache is not None:
+        blended = cached(blended, recipe.cache)
+    answers = computed_targets(blended, recipe)
+    return JoinedFaces(faces, blended), np.concatenate([targets, answers])
+
+
 def targets_of(faces: Selection, recipe: DistilRecipe) -> Embeddings:
     """(N, D) the teacher's unit embedding of each crop: read, or computed and kept.
 
@@ -206,7 +232,17 @@ def targets_of(faces: Selection, recipe: DistilRecipe) -> Embeddings:
             )
         rows = read_shards(recipe.faces, split=recipe.split).rows[faces.indices]
         return read_teacher(recipe.teacher_embeddings, rows)
+    return computed_targets(faces, recipe)
+
+
+def computed_targets(faces: IdentitySet, recipe: DistilRecipe) -> Embeddings:
+    """(N, D) the teacher's unit embedding of each crop, computed unless they have been.
+
+    Raises:
+        InputError: no such teacher, or no place to keep them.
+    """
     if recipe.cache is None:
         raise InputError("name a folder where the teacher's embeddings are kept: cache=FOLDER")
-    path = teacher_embeddings(faces, load_embedder(recipe.teacher), recipe.cache)
+    teacher = load_embedder(recipe.teacher, runtime="auto", threads=recipe.threads)
+    path = teacher_embeddings(faces, teacher, recipe.cache)
     return read_teacher(path, np.arange(len(faces)))
