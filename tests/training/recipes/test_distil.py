@@ -1,21 +1,25 @@
 """The distillation recipe: each crop meets its own target, and unlabelled ones pass the margin head by."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from vultus.embed import load_embedder
 from vultus.errors import InputError
 from vultus.networks.embedding import unit
 from vultus.training.data.identity_samples import FaceBatch
+from vultus.training.data.teacher import middle, mirror_averaged
 from vultus.training.recipes.distil import (
     DistilLearner,
     DistilRecipe,
     TaughtBatch,
     TaughtSamples,
     targets_of,
+    taught_faces,
     train,
 )
 from vultus.training.recognition import all_faces, network_of, samples_of
@@ -128,3 +132,23 @@ def test_a_margin_head_wants_people(people: Path, tmp_path: Path) -> None:
     recipe = DistilRecipe(faces=people, people=1, cache=cache, network=TINY, margin_weight=0.1, heldout=None)
     with pytest.raises(InputError, match="two known people, got 1"):
         train(recipe, tmp_path / "run")
+
+
+def test_blends_come_after_the_crops_with_the_teachers_own_answers(people: Path, tmp_path: Path) -> None:
+    plain = DistilRecipe(faces=people, people=2, cache=tmp_path, network=TINY)
+    recipe = replace(plain, blends=0.5)
+    crops, targets = taught_faces(plain)
+    faces, answers = taught_faces(recipe)
+    assert (len(crops), len(faces)) == (8, 12)
+    assert faces.names == crops.names
+    assert faces.identity_index[8:].tolist() == [-1] * 4
+    np.testing.assert_array_equal(answers[:8], targets)
+    teacher = load_embedder(recipe.teacher)
+    shown = np.stack([middle(faces.crop(i), 112) for i in range(8, 12)])
+    assert (answers[8:] * mirror_averaged(teacher, shown)).sum(axis=1).min() > 0.999
+
+
+def test_fewer_blends_than_none_are_refused(people: Path, tmp_path: Path) -> None:
+    recipe = DistilRecipe(faces=people, people=1, cache=tmp_path, network=TINY, blends=-1)
+    with pytest.raises(InputError, match="blends must be 0 or more, got -1"):
+        taught_faces(recipe)
