@@ -13,6 +13,7 @@ import pytest
 
 from vultus import load_image
 from vultus.image import save_image
+from vultus.runtime import openvino
 from vultus.weights import store
 
 Command = Callable[..., Any]
@@ -195,3 +196,20 @@ def test_weights_are_chosen_by_name_or_file(vultus: Command, astronaut: Path, tm
     outcome = vultus("detect", astronaut, "--detector", "yolov5_face")
     assert outcome.code == 3
     assert "GPL-3.0" in outcome.err
+
+
+@pytest.mark.skipif(not openvino.is_installed(), reason="needs the extra openvino")
+def test_the_runtime_is_chosen_by_name_and_finds_the_same_face(vultus: Command, astronaut: Path) -> None:
+    told = [
+        json.loads(vultus("detect", astronaut, "--runtime", runtime, "--json").out)[0]["faces"][0]["box"]
+        for runtime in ("onnx", "openvino-f32", "auto")
+    ]
+    np.testing.assert_allclose(told[0], told[1], atol=0.5)
+    assert told[2] == told[0]  # one image does not repay the start of OpenVINO
+
+
+def test_an_unknown_runtime_is_named(vultus: Command, astronaut: Path, tmp_path: Path) -> None:
+    for command in (["detect"], ["align", "--output", tmp_path / "crops"], ["embed"]):
+        outcome = vultus(*command, astronaut, "--runtime", "abacus")
+        assert outcome.code == 2
+        assert "unknown runtime 'abacus'" in outcome.err

@@ -19,7 +19,7 @@ from vultus.cli.output import (
     print_json,
     print_table,
 )
-from vultus.cli.parts import Pictures, make_detector
+from vultus.cli.parts import Pictures, make_detector, runtime_for
 from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_MAX_PIXELS
 from vultus.errors import InputError
 from vultus.types import FloatArray
@@ -52,6 +52,7 @@ def detect(
     draw: options.Draw = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     threads: options.Threads = None,
+    runtime: options.RuntimeName = "auto",
     server: remote.Server = None,
     key: remote.Key = None,
     as_json: options.Json = False,
@@ -86,8 +87,12 @@ def detect(
         longest_px=longest_px,
         close_up=close_up,
     )
-    look = _ask(client) if client else _look_with(make_finder(), explain=explain)
     run = Run(images, doing="Detecting")
+    if client:
+        look = _ask(client)
+    else:
+        chosen = runtime_for(runtime, images=len(run.paths))
+        look = _look_with(make_finder(runtime=chosen), explain=explain)
     pictures = Pictures(draw, is_single=len(run.paths) == 1) if draw else None
 
     def process(path: str) -> Explained:

@@ -33,6 +33,7 @@ def align(
     min_score: options.MinScore = None,
     retry: options.RetryHow = None,
     threads: options.Threads = None,
+    runtime: options.RuntimeName = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Cut every face out, upright and centred on the five-point template.
@@ -44,15 +45,16 @@ def align(
     from vultus.align import alignable, crop_faces, residuals
     from vultus.image import load_image, save_image
 
+    run = Run(images, doing="Aligning")
     finder = make_detector(
         detector,
         weights=weights,
         retry=retry,
         threads=threads,
+        runtime=runtime_for(runtime, images=len(run.paths)),
         min_face_px=min_face_px,
         min_score=min_score,
     )
-    run = Run(images, doing="Aligning")
     output.mkdir(parents=True, exist_ok=True)
     used: dict[str, int] = {}
 

@@ -14,7 +14,7 @@ import typer
 from vultus.cli import options, remote
 from vultus.cli.images import Run, find_images, report, short_names, stderr, with_progress
 from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
-from vultus.cli.parts import Pictures, any_gallery, gallery_address, make_recognizer
+from vultus.cli.parts import Pictures, any_gallery, gallery_address, make_recognizer, runtime_for
 from vultus.defaults import DEFAULT_DETECTOR, MIN_FACE_PX, MIN_SHARPNESS
 from vultus.errors import InputError, VultusError
 from vultus.types import FaceChoice, Image, Recognition
@@ -177,6 +177,7 @@ def identify(
     salvage: options.Salvage = False,
     detector: options.DetectorName = DEFAULT_DETECTOR,
     embedder: options.EmbedderName = None,
+    runtime: options.RuntimeName = "auto",
     server: remote.Server = None,
     key: remote.Key = None,
     as_json: options.Json = False,
@@ -206,7 +207,11 @@ def identify(
         if client is None:
             store = stack.enter_context(any_gallery(gallery, salvage=salvage))
             recognizer = make_recognizer(
-                gallery=store, detector=detector, embedder=embedder, min_similarity=min_similarity
+                gallery=store,
+                detector=detector,
+                embedder=embedder,
+                min_similarity=min_similarity,
+                runtime=runtime_for(runtime, images=len(run.paths)),
             )
 
         def process(path: str) -> Recognition:
