@@ -13,7 +13,7 @@ from vultus.cli.output import print_json
 from vultus.cli.parts import any_gallery, gallery_path, open_gallery
 
 if TYPE_CHECKING:
-    from vultus.gallery import DurableGallery, SqliteGallery
+    from vultus.gallery import SqliteGallery
     from vultus.gallery.erasure import Erasure
 
 AlsoSearch = Annotated[
@@ -45,34 +45,14 @@ def erase(
 
     Example: vultus gallery erase "Eileen Collins" --also-search backup.zip
     """
+    from vultus.gallery.erasure import erase_anywhere
+
     with any_gallery(gallery) as store:
         identity = store.find(person)
         if not yes:
             typer.confirm(f"Erase '{identity.name}' and {identity.template_count} templates?", abort=True)
-        proof = _erased(store, identity.id, also_search or [])
+        proof = erase_anywhere(store, identity.id, also_search=also_search or ())
     _present([proof], as_json=as_json)
-
-
-def _erased(store: DurableGallery, identity_id: str, also_search: list[Path]) -> Erasure:
-    from vultus.errors import InputError
-    from vultus.gallery import SqliteGallery
-    from vultus.gallery.erasure import erase as erase_from_file
-
-    if isinstance(store, SqliteGallery):
-        return erase_from_file(store, identity_id, also_search=also_search)
-    if also_search:
-        raise InputError(
-            "--also-search goes with a gallery in a file; a server's tables are searched without"
-        )
-    if store.uri.startswith("postgresql:"):
-        from vultus.gallery.postgres import PostgresGallery
-
-        if isinstance(store, PostgresGallery):
-            return store.erase(identity_id)
-    raise InputError(
-        "erasing with proof works in files and in PostgreSQL; in Milvus remove the person, whose rows go "
-        "when the server compacts its segments"
-    )
 
 
 def retention(

@@ -16,11 +16,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 
-from vultus.errors import GalleryError
+from vultus.errors import GalleryError, InputError
+from vultus.gallery.engine import DurableGallery
 from vultus.gallery.journal import forget_changes, note_gallery, read_audit, save_entry
 from vultus.gallery.other_vectors import read_others
 from vultus.gallery.refusals import nobody
@@ -58,6 +59,39 @@ class Erasure:
     def is_proven(self) -> bool:
         """Whether nothing of the person is left in the files that were searched."""
         return not self.found
+
+
+@runtime_checkable
+class ErasingGallery(Protocol):
+    """A gallery in a server that erases with proof."""
+
+    def erase(self, identity_id: str) -> Erasure:
+        """Erase a person, and search for whatever may be left."""
+        ...
+
+
+def erase_anywhere(gallery: DurableGallery, identity_id: str, *, also_search: Sequence[Path] = ()) -> Erasure:
+    """Erase a person from a gallery in a file or in a server, and search for whatever may be left.
+
+    Args:
+        gallery: opened for writing.
+        identity_id: whom.
+        also_search: as for `erase`, of a gallery in a file.
+
+    Raises:
+        InputError: an engine that cannot prove it, or other files beside one in a server.
+        GalleryError: as `erase`.
+    """
+    if isinstance(gallery, SqliteGallery):
+        return erase(gallery, identity_id, also_search=also_search)
+    if not isinstance(gallery, ErasingGallery):
+        raise InputError(
+            "erasing with proof works in files and in PostgreSQL; here remove the person, whose rows go when "
+            "the server compacts its segments"
+        )
+    if also_search:
+        raise InputError("other files are searched for a gallery in a file only; a server has its tables")
+    return gallery.erase(identity_id)
 
 
 def erase(gallery: SqliteGallery, identity_id: str, *, also_search: Sequence[Path] = ()) -> Erasure:

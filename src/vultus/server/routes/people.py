@@ -1,15 +1,14 @@
 """`/v1/people` and their templates: who is enrolled."""
 
 from base64 import b64encode
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query
 from starlette.responses import Response
 
 from vultus.access.keys import Scope
-from vultus.errors import GalleryError, InputError, NotEnrolledError
-from vultus.gallery import SqliteGallery
-from vultus.gallery.erasure import Erasure, erase
+from vultus.errors import GalleryError, NotEnrolledError
+from vultus.gallery.erasure import erase_anywhere
 from vultus.gallery.names import checked_metadata, name_key
 from vultus.image import encode_png
 from vultus.pipeline import EnrolmentPolicy
@@ -28,16 +27,6 @@ from vultus.server.guard import GuardedRoute, service_of
 from vultus.server.images import decode_images
 from vultus.server.requests import EnrolIn, PersonChange, PersonIn
 from vultus.server.service import Service
-
-
-@runtime_checkable
-class Erasing(Protocol):
-    """A gallery in a server that can erase with proof."""
-
-    def erase(self, identity_id: str) -> Erasure:
-        """Erase a person, and search for whatever may be left."""
-        ...
-
 
 InService = Annotated[Service, Depends(service_of)]
 PersonId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The person's id.")]
@@ -98,17 +87,8 @@ def delete_person(person_id: PersonId, service: InService) -> Response:
 
 def erase_person(person_id: PersonId, service: InService) -> ErasureOut:
     """Delete somebody, overwrite what was theirs, and search the gallery for what is left."""
-    gallery = service.gallery
-    person = gallery.find(person_id)
-    if isinstance(gallery, SqliteGallery):
-        proof = erase(gallery, person.id)
-    elif isinstance(gallery, Erasing):
-        proof = gallery.erase(person.id)
-    else:
-        raise InputError(
-            "erasing with proof works in files and in PostgreSQL; here delete the person, whose rows go when "
-            "the server compacts its segments"
-        )
+    person = service.gallery.find(person_id)
+    proof = erase_anywhere(service.gallery, person.id)
     service.decisions.forget(person.id)
     return erased(proof)
 
