@@ -67,6 +67,7 @@ CASES: Mapping[str, Mapping[str, str]] = {
     "MobileFaceNet, Hardswish": {"network": "mobilefacenet-hardswish"},
     "no relations": {"relation_weight": "0"},
     "margin head": {"margin_weight": "0.02", "margin_scale": "30"},
+    "blends": {"blends": "0.5", "epochs": "2"},
     "augmentation none": {"augmentation": "none"},
     "augmentation mirror": {"augmentation": "mirror"},
     "augmentation strong": {"augmentation": "strong"},

@@ -100,7 +100,27 @@ def test_who_is_erased_is_gone_and_it_is_proven(client: VultusClient, server: Se
     with pytest.raises(NotEnrolledError):
         client.erase(ada.id)
     events = [event for event in server.service.audit.events() if event.action.endswith("/erase")]
-    assert [(event.target, event.status) for event in events] == [(ada.id, 200), (ada.id, 404)]
+    assert [(event.target, event.status) for event in events] == [("", 200), ("", 404)]
+
+
+def test_the_services_own_file_forgets_whom_it_was_about(
+    client: VultusClient, server: Server, photo: Photo
+) -> None:
+    file = server.service.store.path
+    with server.client() as http:
+        once = {"Idempotency-Key": "once"}
+        answer = http.post(
+            "/v1/people", data={"name": "Ada"}, files=[("images", photo(10))], headers=once
+        ).json()
+        ada = answer["person"]["id"]
+        client.decide(photo(10))
+        client.rename(ada, "Ada Lovelace")
+        files = [file, file.with_name(f"{file.name}-wal")]
+        assert ada.encode() in b"".join(one.read_bytes() for one in files)
+        assert http.post(f"/v1/people/{ada}/erase", headers={"Idempotency-Key": "twice"}).status_code == 200
+    assert ada.encode() not in b"".join(one.read_bytes() for one in files if one.exists())
+    actions = [event.action for event in server.service.audit.events()]
+    assert actions.count("PATCH /v1/people/{person_id}") == 1  # the entry is there
 
 
 def test_both_need_a_key_for_everything(server: Server, photo: Photo) -> None:

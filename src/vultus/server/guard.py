@@ -67,6 +67,7 @@ class GuardedRoute(APIRoute):
         body: how its body is read; None for a route without one.
         is_write: it changes or decides something: noted in the audit log, may carry an Idempotency-Key.
         reads_stream: the endpoint reads its body itself, up to `max_import_bytes`.
+        is_forgetful: the audit log says that it was asked, not about whom; its answer is not kept either.
         document: more for OpenAPI.
         **options: of `fastapi.routing.APIRoute`.
     """
@@ -81,12 +82,13 @@ class GuardedRoute(APIRoute):
         body: type[Body] | None = None,
         is_write: bool = False,
         reads_stream: bool = False,
+        is_forgetful: bool = False,
         document: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
         self.method, self.needs = method, needs
-        self.is_write, self.reads_stream = is_write, reads_stream
-        self.may_repeat = is_write and method != "GET" and not reads_stream
+        self.is_write, self.reads_stream, self.is_forgetful = is_write, reads_stream, is_forgetful
+        self.may_repeat = is_write and method != "GET" and not reads_stream and not is_forgetful
         self.has_body = body is not None or reads_stream
         extra = {"security": SECURITY, "x-scope": str(needs)} | (document or {})
         if body is not None:
@@ -168,11 +170,12 @@ class GuardedRoute(APIRoute):
         return response
 
     def _note(self, request: Request, service: Service, status: int) -> None:
+        about = () if self.is_forgetful else request.path_params.values()
         service.audit.note(
             request_id=request_id_of(request),
             key_id=key_of(request).id,
             action=f"{request.method} {self.path_format}",
-            target=" ".join(str(value) for value in request.path_params.values()),
+            target=" ".join(str(value) for value in about),
             status=status,
         )
 

@@ -57,6 +57,7 @@ class Service:
 
     Attributes:
         settings: as given.
+        store: the service's own file.
         recognizer: the engine, with micro-batching in front of its networks.
         keys: who may ask.
         rate: how often.
@@ -71,6 +72,7 @@ class Service:
     """
 
     settings: Settings
+    store: Store
     recognizer: FaceRecognizer
     keys: ApiKeys
     rate: RateLimit
@@ -107,6 +109,7 @@ class Service:
                 stack.callback(webhook.close)
             return cls(
                 settings=settings,
+                store=store,
                 recognizer=batching(engine, settings, metrics=metrics, stack=stack),
                 keys=ApiKeys(store),
                 rate=RateLimit(settings.requests_per_s, settings.burst),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Query
 from starlette.responses import Response
 
+from vultus.access.forgetting import forget_person
 from vultus.access.keys import Scope
 from vultus.errors import GalleryError, NotEnrolledError
 from vultus.gallery.erasure import erase_anywhere
@@ -86,10 +87,13 @@ def delete_person(person_id: PersonId, service: InService) -> Response:
 
 
 def erase_person(person_id: PersonId, service: InService) -> ErasureOut:
-    """Delete somebody, overwrite what was theirs, and search the gallery for what is left."""
+    """Delete somebody, overwrite what was theirs, and search the gallery for what is left.
+
+    The service's own file forgets whom its entries were about.
+    """
     person = service.gallery.find(person_id)
     proof = erase_anywhere(service.gallery, person.id)
-    service.decisions.forget(person.id)
+    forget_person(service.store, person.id)
     return erased(proof)
 
 
@@ -183,6 +187,7 @@ ROUTES = [
         method="POST",
         needs=Scope.ADMIN,
         is_write=True,
+        is_forgetful=True,
         tags=["people"],
     ),
     GuardedRoute(TEMPLATES, list_templates, method="GET", needs=Scope.READ, tags=["people"]),

@@ -1,0 +1,23 @@
+"""Taking somebody who was erased out of the service's own file."""
+
+import sqlite3
+from contextlib import suppress
+
+from vultus.access.store import Store
+
+
+def forget_person(store: Store, person_id: str) -> None:
+    """Every entry stays, and none says any longer whom it was about; answers that name them are dropped.
+
+    What is overwritten leaves neither the file (secure_delete) nor, unless another process reads just now,
+    its write-ahead log.
+
+    Raises:
+        GalleryError: the file is damaged or closed, the disk is full, or locked for too long.
+    """
+    with store.writing() as connection:
+        connection.execute("UPDATE decisions SET person_id = '', name = '' WHERE person_id = ?", (person_id,))
+        connection.execute("UPDATE audit SET target = '' WHERE instr(target, ?)", (person_id,))
+        connection.execute("DELETE FROM replays WHERE instr(body, ?)", (person_id.encode(),))
+    with store.reading() as connection, suppress(sqlite3.OperationalError):  # busy: the next one empties it
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
