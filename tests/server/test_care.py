@@ -136,8 +136,12 @@ def test_a_gallery_that_is_too_large_is_left_to_the_command_line(serve: Serve, p
     server = serve(max_examined=1)
     with VultusClient(server.url, key=server.keys["admin"]) as client:
         client.enrol("Ada", [photo(10), photo(10)])
-        with pytest.raises(InputError, match="up to 1 templates, the gallery has 2"):
+        with pytest.raises(InputError, match=r"up to 1 templates, the gallery has 2.*gallery doctor"):
             client.doctor()
+        with server.client() as http:
+            refused = http.post("/v1/gallery/calibrate", json={"fmr": 0.01})
+        assert refused.status_code == 422
+        assert "vultus calibrate" in refused.json()["error"]["message"]
 
 
 def test_what_is_still_there_is_told_without_the_servers_folders(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class Settings:
         max_images: in one request.
         max_pixels: of one image, before it is decoded.
         max_request_pixels: of all images of one request together.
-        max_examined: templates that the doctor compares, each with each.
+        max_examined: templates that the doctor and the calibration compare, each with each.
         threads: requests that are worked on at once.
         max_waiting: requests that may wait for a thread; one more is answered 429.
         max_batch: images (or faces) that a network looks at together; 1 switches micro-batching off.

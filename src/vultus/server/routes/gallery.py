@@ -39,13 +39,7 @@ def doctor(
     samples: Annotated[int, Query(ge=1, le=100, description="Report people with fewer templates.")] = 2,
 ) -> DiagnosisOut:
     """Who is enrolled twice, whose photo stands under a wrong name, who confuses whom."""
-    count = service.gallery.template_count()
-    limit = service.settings.max_examined
-    if count > limit:  # it takes the square of that, and no deadline interrupts it
-        raise InputError(
-            f"a service examines up to {limit:,} templates, the gallery has {count:,}: run "
-            "`vultus gallery doctor` beside it"
-        )
+    _check_small_enough(service, command="vultus gallery doctor")
     gallery = service.gallery
     found = examine(
         gallery,
@@ -54,6 +48,20 @@ def doctor(
         advised_samples=samples,
     )
     return diagnosed(found)
+
+
+def _check_small_enough(service: Service, *, command: str) -> None:
+    """Each template with each takes the square of their number, and no deadline interrupts it.
+
+    Raises:
+        InputError: the gallery is too large for that.
+    """
+    count, limit = service.gallery.template_count(), service.settings.max_examined
+    if count > limit:
+        raise InputError(
+            f"a service examines up to {limit:,} templates, the gallery has {count:,}: run `{command}` "
+            "beside it"
+        )
 
 
 def export_people(service: InService) -> FileResponse:
@@ -111,6 +119,7 @@ def calibrate(
     body: Annotated[CalibrateIn, Depends(read_as(CalibrateIn))], service: InService
 ) -> CalibrationOut:
     """Measure what similarities mean, over all pairs of the enrolled faces; from then on it decides."""
+    _check_small_enough(service, command="vultus calibrate")
     people = service.gallery.people()
     faces = [(i, one) for i, person in enumerate(people) for one in service.gallery.templates(person.id)]
     if not faces:
