@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vultus.training.muon import Muon, matrices_of
 from vultus.training.settings import TrainSettings
 
 # Decayed, a slope or a scale is drawn to zero without being any simpler for it.
@@ -46,7 +47,24 @@ def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Op
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=is_nesterov)
     if settings.optimizer == "adam":
         return torch.optim.Adam(groups, lr=settings.lr)
+    if settings.optimizer == "muon":
+        return Muon(_with_matrices_apart(groups, module), lr=settings.lr)
     return torch.optim.AdamW(groups, lr=settings.lr)
+
+
+def _with_matrices_apart(groups: list[dict[str, Any]], module: nn.Module) -> list[dict[str, Any]]:
+    """Each group in two: kernels that mix channels, and the rest."""
+    matrices = set(matrices_of(module))
+    parts = [
+        {
+            **group,
+            "is_matrix": is_matrix,
+            "params": [one for one in group["params"] if (one in matrices) == is_matrix],
+        }
+        for group in groups
+        for is_matrix in (True, False)
+    ]
+    return [part for part in parts if part["params"]]
 
 
 def unique(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from vultus.errors import InputError
 from vultus.training.checks import check_not_negative, check_positive
 
-Optimizer = Literal["sgd", "adam", "adamw"]
+Optimizer = Literal["sgd", "adam", "adamw", "muon"]
 Precision = Literal["32-true", "bf16-mixed"]
 Schedule = Literal["cosine", "milestones", "poly", "constant"]
 
@@ -19,7 +19,7 @@ class TrainSettings:
         epochs: how often each sample is seen.
         batch_size: samples of one step on all processes together, before `accumulate`.
         seed: all chance comes from it: initial weights, order, augmentation, dropout.
-        optimizer: sgd (with Nesterov's momentum), adam or adamw.
+        optimizer: sgd (with Nesterov's momentum), adam, adamw, or muon (with adamw for what is no matrix).
         lr: the highest learning rate.
         momentum: of sgd.
         weight_decay: of kernels only: normalisations, PReLU slopes and biases have none.
