@@ -139,7 +139,16 @@ def test_a_file_in_a_package_is_found_and_verified(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     "name",
-    ["mtcnn", "sface-int8bq", "mtcnn-lz4", "retinaface-mobilenet0.25", "retinaface-vultus", "mtcnn-vultus"],
+    [
+        "mtcnn",
+        "sface-int8bq",
+        "mtcnn-lz4",
+        "retinaface-mobilenet0.25",
+        "retinaface-vultus",
+        "mtcnn-vultus",
+        "compact-resnet-vultus",
+        "compact-resnet-vultus-state",
+    ],
 )
 def test_the_weights_in_the_installed_wheels_are_the_ones_in_the_catalogue(name: str) -> None:
     weights = entry(name)

@@ -6,7 +6,10 @@ layers that compute them (`vultus.export.layers`), and `vultus.runtime.graph` wr
 ONNX Runtime runs fast.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -45,15 +48,16 @@ def to_onnx(
     Raises:
         ExportError: PyTorch gives no graph.
     """
-    program = torch.onnx.export(
-        network,
-        (torch.zeros(example_shape),),
-        input_names=["images"],
-        output_names=output_names,
-        dynamic_shapes=(dict(free_axes),),
-        dynamo=True,
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(example_shape),),
+            input_names=["images"],
+            output_names=output_names,
+            dynamic_shapes=(dict(free_axes),),
+            dynamo=True,
+            verbose=False,
+        )
     if program is None:
         raise ExportError(f"PyTorch exports no graph of {type(network).__name__}")
     exported = program.model_proto
@@ -64,6 +68,21 @@ def to_onnx(
     onnx.helper.set_model_props(model, dict(facts))
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within, PyTorch does not tell what only its developers can mend, nor that torchvision is missing."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def forget_origin(model: onnx.ModelProto) -> None:
