@@ -105,8 +105,9 @@ ENTRIES: Final = (
         notes=(_OURS_CARD, "less accurate than sface-int8bq, and several times as fast"),
         bf16=Bf16Gate(
             is_passed=True,
-            figures="2,000 LFW faces: cosine to fp32 0.99994 in the median, 0.99983 at least; at a false match "
-            "rate of 1 in 100, 95.6 and 95.7 % of the genuine pairs are accepted (benchmarks/fidelity.py)",
+            figures="2,000 LFW faces: cosine to fp32 0.99994 in the median, 0.99983 at least; at a false "
+            "match rate of 1 in 100, 95.6 and 95.7 % of the genuine pairs are accepted "
+            "(benchmarks/fidelity.py)",
         ),
     ),
     WeightsEntry(
