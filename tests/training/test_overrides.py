@@ -86,7 +86,7 @@ def test_the_last_one_counts_and_the_rest_are_defaults() -> None:
         ("lr=inf", "lr must be a number, got 'inf'"),
         ("clip_norm=much", "clip_norm must be a number or none, got 'much'"),
         ("lr=none", "lr must be a number, got 'none'"),
-        ("optimizer=lion", "optimizer must be one of sgd, adam, adamw, got 'lion'"),
+        ("optimizer=lion", "optimizer must be one of sgd, adam, adamw, muon, got 'lion'"),
         ("level=3", "level must be one of 1, 2, got '3'"),
         ("is_mirrored=perhaps", "is_mirrored must be yes or no, got 'perhaps'"),
         ("sizes_px=1,x", "sizes_px must be whole numbers separated by commas, got '1,x'"),
