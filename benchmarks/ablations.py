@@ -32,7 +32,6 @@ import torch
 from benchmarks.recipes import (
     HELDOUT_CROPS,
     ROOT,
-    cpu,
     folder_name,
     index_rows,
     shortened,
@@ -44,6 +43,7 @@ from vultus.evaluate.provenance import commit
 from vultus.export.onnx import to_onnx
 from vultus.networks.catalog import NETWORKS
 from vultus.networks.measure import cost
+from vultus.runtime.device import processor
 from vultus.runtime.onnx import OnnxSession
 
 RUNS = ROOT / "runs" / "ablations"
@@ -171,8 +171,8 @@ def page() -> str:
     commits = sorted({shortened(str(result["commit"])) for result in results})
     lines += [
         "",
-        f"Measured {' to '.join(dict.fromkeys((dates[0], dates[-1])))} on {cpu()}, one thread, PyTorch "
-        f"{torch.__version__}, commit {', '.join(commits)}. PReLU is timed as rewritten at load.",
+        f"Measured {' to '.join(dict.fromkeys((dates[0], dates[-1])))} on {processor()[0]}, one thread, "
+        f"PyTorch {torch.__version__}, commit {', '.join(commits)}. PReLU is timed as rewritten at load.",
     ]
     return "\n".join(lines)
 

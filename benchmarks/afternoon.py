@@ -5,8 +5,9 @@
 
 The set: photos/ has 40 people of PINS with 20 photos each (the crops of `shared/data/faces`, enlarged to
 256 px), 8 of them under a wrong name and 8 of them twice; judges/ has 40 people of LFW-dev, as published;
-staff/ and door/ have the first three and the last photo of 10 of those. The commands are the lines that
-begin with `$` in the page; the first that fails ends the run. What they print goes to transcript.txt.
+staff/ has the first three photos of 10 of those, door/ the last one of these and of three strangers. The
+commands are the lines that begin with `$` in the page; the first that fails ends the run. What they print
+goes to transcript.txt.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 from benchmarks.recipes import FACES, ROOT
 
 from vultus.image import save_image
+from vultus.training.data.identities import crop_counts
 from vultus.training.data.reading import read_faces
 
 PAGE = ROOT / "docs" / "training" / "afternoon.md"
@@ -35,20 +37,17 @@ CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 def write_photos() -> None:
     """Folders of people to learn from, with what is wrong in every folder that was filled by hand."""
-    faces = read_faces(FACES, split="train")
-    by_person: dict[str, list[int]] = {}
-    for index, person in enumerate(faces.identity_index.tolist()):
-        if person >= 0 and faces.names[person].startswith("pins_"):
-            by_person.setdefault(faces.names[person].removeprefix("pins_"), []).append(index)
-    people = sorted(by_person, key=lambda name: (-len(by_person[name]), name))[:PEOPLE]
+    faces = read_faces(FACES, split="train", sources=("pins",))
+    names = [name.removeprefix("pins_") for name in faces.names]
+    people = np.argsort(-crop_counts(faces), kind="stable")[:PEOPLE]
     written = 0
-    for number, person in enumerate(people):
-        for place, index in enumerate(by_person[person][:PHOTOS]):
+    for person, neighbour in zip(people, np.roll(people, -1), strict=True):
+        for place, index in enumerate(np.flatnonzero(faces.identity_index == person)[:PHOTOS]):
             is_wrong = written % EVERY_WRONG == 0
-            owner = people[(number + 1) % PEOPLE] if is_wrong else person
-            file = FOLDER / "photos" / owner / f"{person}-{place:02d}.jpg"
+            owner = names[neighbour if is_wrong else person]
+            file = FOLDER / "photos" / owner / f"{names[person]}-{place:02d}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
-            large = cv2.resize(faces.crop(index), (256, 256), interpolation=cv2.INTER_CUBIC)
+            large = cv2.resize(faces.crop(int(index)), (256, 256), interpolation=cv2.INTER_CUBIC)
             save_image(np.asarray(large, np.uint8), file)
             if written % EVERY_WRONG == 1:
                 shutil.copy(file, file.with_stem(f"{file.stem}-copy"))
@@ -61,10 +60,10 @@ def write_judges() -> None:
         (folder for folder in LFW.iterdir() if folder.is_dir()),
         key=lambda folder: (-len(list(folder.iterdir())), folder.name),
     )[:JUDGES]
+    (FOLDER / "door").mkdir()
     for number, person in enumerate(people):
         photos = sorted(person.iterdir())
         shutil.copytree(person, FOLDER / "judges" / person.name)
-        (FOLDER / "door").mkdir(exist_ok=True)
         if number < STAFF:
             (FOLDER / "staff" / person.name).mkdir(parents=True)
             for photo in photos[:3]:

@@ -13,13 +13,12 @@ import json
 import numpy as np
 import torch
 from benchmarks.exports import medians_ms, plain_export, trained_looking
-from benchmarks.recipes import cpu
 
 from vultus.embed.loading import read_model
 from vultus.export.subjects import subject_of
 from vultus.interfaces import Session
 from vultus.networks.catalog import NETWORKS
-from vultus.runtime.device import usable_cores
+from vultus.runtime.device import processor, usable_cores
 from vultus.runtime.onnx import OnnxSession
 from vultus.weights.catalog import entry
 
@@ -48,7 +47,7 @@ def main() -> None:
     face = np.random.default_rng(0).uniform(-1, 1, (1, 3, 112, 112)).astype(np.float32)
     times = medians_ms(sessions, face, rounds=arguments.rounds)
     told = {
-        "cpu": cpu(),
+        "cpu": processor()[0],
         "threads": arguments.threads,
         "ms": {name: round(value, 2) for name, value in times.items()},
         "times slower than ours": {name: round(value / times[OURS], 1) for name, value in times.items()},

@@ -16,7 +16,6 @@ import argparse
 import csv
 import json
 import os
-import platform
 import random
 import resource
 import shutil
@@ -35,6 +34,7 @@ import torch
 from vultus.evaluate.provenance import commit
 from vultus.networks.catalog import NETWORKS
 from vultus.networks.state import load_state
+from vultus.runtime.device import processor
 from vultus.training.data.reading import read_faces
 from vultus.training.recognition import (
     RecogniserSettings,
@@ -242,7 +242,7 @@ def told_of(results: Sequence[Mapping[str, Any]]) -> list[str]:
     days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     commits = sorted({shortened(str(result["commit"])) for result in results})
     lines = [
-        f"Measured {days} on {cpu()}, one thread for each run, others at work on the same "
+        f"Measured {days} on {processor()[0]}, one thread for each run, others at work on the same "
         f"machine (hence CPU seconds), PyTorch {torch.__version__}, commit {', '.join(commits)}.",
     ]
     for file in sorted(RUNS.glob("*/killed.json")):
@@ -259,15 +259,6 @@ def told_of(results: Sequence[Mapping[str, Any]]) -> list[str]:
 def shortened(commit: str) -> str:
     """Seven digits, and whether the files differed from it."""
     return commit[:7] + " with changes" * commit.endswith("+")
-
-
-def cpu() -> str:
-    """The processor's name."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
 
 
 def write_between(file: Path, table: str, *, marks: tuple[str, str]) -> None:
