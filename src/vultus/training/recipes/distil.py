@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from vultus.embed import DEFAULT_EMBEDDER, load_embedder
 from vultus.errors import InputError
 from vultus.networks.embedding import unit
+from vultus.training.checks import check_not_negative
 from vultus.training.data.blended import BlendedFaces
 from vultus.training.data.crop_cache import cached
 from vultus.training.data.identities import IdentitySet, Selection
@@ -88,6 +89,10 @@ class DistilRecipe(RecogniserSettings):
     ema_decay: float | None = 0.999
     clip_norm: float | None = 5.0
     precision: Precision = "bf16-mixed"
+
+    def __post_init__(self) -> None:
+        super(DistilRecipe, self).__post_init__()
+        check_not_negative(blends=self.blends)
 
 
 class TaughtBatch(NamedTuple):
@@ -202,18 +207,14 @@ def taught_faces(recipe: DistilRecipe) -> tuple[IdentitySet, Embeddings]:
     """The N crops, blends after them, and the (N, D) teacher's unit embeddings.
 
     Raises:
-        InputError: as `targets_of`; fewer blends than none.
+        InputError: as `targets_of`; no place to keep the blends.
     """
     faces = all_faces(recipe)
     targets = targets_of(faces, recipe)
-    if recipe.blends < 0:
-        raise InputError(f"blends must be 0 or more, got {recipe.blends:g}")
     count = round(recipe.blends * len(faces))
     if not count:
         return faces, targets
-    blended: IdentitySet = BlendedFaces(faces, count, seed=recipe.seed)
-    if recipe.cache is not None:
-        blended = cached(blended, recipe.cache)
+    blended = cached(BlendedFaces(faces, count, seed=recipe.seed), cache_of(recipe))
     answers = computed_targets(blended, recipe)
     return JoinedFaces(faces, blended), np.concatenate([targets, answers])
 
@@ -241,8 +242,17 @@ def computed_targets(faces: IdentitySet, recipe: DistilRecipe) -> Embeddings:
     Raises:
         InputError: no such teacher, or no place to keep them.
     """
+    cache = cache_of(recipe)
+    teacher = load_embedder(recipe.teacher, runtime="auto", threads=recipe.threads)
+    return read_teacher(teacher_embeddings(faces, teacher, cache), np.arange(len(faces)))
+
+
+def cache_of(recipe: DistilRecipe) -> Path:
+    """Where what is computed once is kept.
+
+    Raises:
+        InputError: nowhere.
+    """
     if recipe.cache is None:
         raise InputError("name a folder where the teacher's embeddings are kept: cache=FOLDER")
-    teacher = load_embedder(recipe.teacher, runtime="auto", threads=recipe.threads)
-    path = teacher_embeddings(faces, teacher, recipe.cache)
-    return read_teacher(path, np.arange(len(faces)))
+    return recipe.cache
