@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import suppress
 
+from vultus.access.log import forget_decisions
 from vultus.access.store import Store
 
 
@@ -16,7 +17,7 @@ def forget_person(store: Store, person_id: str) -> None:
         GalleryError: the file is damaged or closed, the disk is full, or locked for too long.
     """
     with store.writing() as connection:
-        connection.execute("UPDATE decisions SET person_id = '', name = '' WHERE person_id = ?", (person_id,))
+        forget_decisions(connection, person_id)
         connection.execute("UPDATE audit SET target = '' WHERE instr(target, ?)", (person_id,))
         connection.execute("DELETE FROM replays WHERE instr(body, ?)", (person_id.encode(),))
     with store.reading() as connection, suppress(sqlite3.OperationalError):  # busy: the next one empties it

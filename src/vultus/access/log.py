@@ -1,5 +1,6 @@
 """The log of decisions, and what follows from it: who was seen on which day, first and last."""
 
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -119,9 +120,14 @@ class DecisionLog:
 
     def forget(self, person_id: str) -> int:
         """Take somebody's id and name out of every entry; the number of those. The decisions stay."""
-        query = "UPDATE decisions SET person_id = '', name = '' WHERE person_id = ?"
         with self._store.writing() as connection:
-            return connection.execute(query, (person_id,)).rowcount
+            return forget_decisions(connection, person_id)
+
+
+def forget_decisions(connection: sqlite3.Connection, person_id: str) -> int:
+    """The same within a transaction of the caller's."""
+    query = "UPDATE decisions SET person_id = '', name = '' WHERE person_id = ?"
+    return connection.execute(query, (person_id,)).rowcount
 
 
 def _attendance(
