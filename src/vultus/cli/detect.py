@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -74,25 +73,24 @@ def detect(
     if explain and as_csv:
         raise InputError("--explain prints a table or --json, not --csv")
     client = remote.connect(server, key, context=context)
-    make_finder = partial(
-        make_detector,
-        detector,
-        weights=weights,
-        retry=retry,
-        threads=threads,
-        min_face_px=min_face_px,
-        min_score=min_score,
-        max_iou=max_iou,
-        max_faces=max_faces,
-        longest_px=longest_px,
-        close_up=close_up,
-    )
     run = Run(images, doing="Detecting")
     if client:
         look = _ask(client)
     else:
-        chosen = runtime_for(runtime, images=len(run.paths))
-        look = _look_with(make_finder(runtime=chosen), explain=explain)
+        finder = make_detector(
+            detector,
+            weights=weights,
+            retry=retry,
+            threads=threads,
+            runtime=runtime_for(runtime, images=len(run.paths)),
+            min_face_px=min_face_px,
+            min_score=min_score,
+            max_iou=max_iou,
+            max_faces=max_faces,
+            longest_px=longest_px,
+            close_up=close_up,
+        )
+        look = _look_with(finder, explain=explain)
     pictures = Pictures(draw, is_single=len(run.paths) == 1) if draw else None
 
     def process(path: str) -> Explained:

@@ -127,7 +127,7 @@ ENTRIES: Final = (
         paper=_OURS_PAPER,
         metrics=(Metric("LFW-dev, 2,000 pairs", 97.45),),
         embedding_size=128,
-        notes=(_OURS_CARD.replace("model card", "the same weights to go on training from; model card"),),
+        notes=(_OURS_CARD, "the weights of compact-resnet-vultus, to go on training from"),
     ),
     WeightsEntry(
         name="sface-int8bq",
