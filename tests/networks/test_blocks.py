@@ -5,7 +5,14 @@ import torch
 from torch import nn
 
 from vultus.errors import InputError
-from vultus.networks.blocks import LAYERS, Activation, activation_layer, conv_bn_act, init_he_normal
+from vultus.networks.blocks import (
+    LAYERS,
+    Activation,
+    GlobalDepthwise,
+    activation_layer,
+    conv_bn_act,
+    init_he_normal,
+)
 
 AT_MINUS_TWO: dict[Activation, float] = {
     "relu": 0,
@@ -52,6 +59,17 @@ def test_the_convolution_has_no_bias_as_batch_norm_has_one() -> None:
 
 def test_groups_make_a_depthwise_convolution() -> None:
     assert conv_bn_act(8, 8, groups=8)[0].weight.shape == (8, 1, 3, 3)
+
+
+def test_one_weight_per_position_is_the_same_convolution_with_the_same_gradients_while_it_trains() -> None:
+    torch.manual_seed(0)
+    layer, maps = GlobalDepthwise(6, (4, 3)), torch.randn(2, 6, 4, 3, requires_grad=True)
+    plain = nn.functional.conv2d(maps, layer.weight, groups=6)
+    expected = torch.autograd.grad(plain.square().sum(), [maps, layer.weight])
+    for is_training in (True, False):
+        values = layer.train(is_training)(maps)
+        torch.testing.assert_close(values, plain)
+        torch.testing.assert_close(torch.autograd.grad(values.square().sum(), [maps, layer.weight]), expected)
 
 
 @pytest.mark.parametrize(("groups", "fan_out"), [(1, 128 * 9), (64, 2 * 9)])

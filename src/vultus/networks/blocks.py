@@ -1,10 +1,10 @@
-"""Building blocks that several networks share: convolution, batch norm, activation; He's initialisation."""
+"""Building blocks that several networks share: convolution, batch norm and activation; GDConv; He's start."""
 
 import math
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from torch import nn
+from torch import Tensor, nn
 
 from vultus.errors import InputError
 
@@ -55,6 +55,28 @@ def conv_bn_act(
         nn.BatchNorm2d(out_channels),
         activation_layer(activation, out_channels),
     )
+
+
+class GlobalDepthwise(nn.Conv2d):
+    """A map to one value: one weight per position, in every channel by itself (MobileFaceNet's GDConv).
+
+    A depthwise convolution as large as its map, and computed as one outside training, so that exporters and
+    runtimes see what they know. While it trains it is a sum of products: of the convolution's gradient
+    PyTorch's CPU kernels make a tenth of a whole training step (7 x 7, 512 channels).
+
+    Args:
+        channels: of the maps.
+        map_hw: their height and width.
+    """
+
+    def __init__(self, channels: int, map_hw: tuple[int, int]) -> None:
+        super().__init__(channels, channels, map_hw, groups=channels, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, 1, 1)."""
+        if not self.training:
+            return super().forward(maps)
+        return (maps * self.weight[:, 0].to(maps.dtype)).sum((2, 3), keepdim=True)
 
 
 def init_he_normal(network: nn.Module) -> None:

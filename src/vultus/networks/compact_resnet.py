@@ -22,7 +22,7 @@ from math import ceil
 from torch import Tensor, nn
 
 from vultus.errors import InputError
-from vultus.networks.blocks import Activation, activation_layer, conv_bn_act, init_he_normal
+from vultus.networks.blocks import Activation, GlobalDepthwise, activation_layer, conv_bn_act, init_he_normal
 from vultus.networks.embedding import check_crop_size, widen
 from vultus.networks.variant import Variant
 
@@ -75,9 +75,7 @@ class CompactResNet(nn.Module):
         )
         last = LAST_CHANNELS
         self.expand = conv_bn_act(channels[-1], last, kernel=1, activation=activation)
-        self.gdconv = nn.Sequential(
-            nn.Conv2d(last, last, map_hw, groups=last, bias=False), nn.BatchNorm2d(last)
-        )
+        self.gdconv = nn.Sequential(GlobalDepthwise(last, map_hw), nn.BatchNorm2d(last))
         self.project = nn.Conv2d(last, embedding_size, 1, bias=False)
         self.bn = nn.BatchNorm1d(embedding_size)
         init_he_normal(self)

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from vultus.networks.blocks import Activation, conv_bn_act, init_he_normal
+from vultus.networks.blocks import Activation, GlobalDepthwise, conv_bn_act, init_he_normal
 from vultus.networks.embedding import check_crop_size, widen
 from vultus.networks.variant import Published, Variant
 
@@ -78,9 +78,7 @@ class MobileFaceNet(nn.Module):
         )
         self.bottlenecks = nn.Sequential(*_bottlenecks(activation))
         self.expand = conv_bn_act(TABLE_1[-1].channels, last, kernel=1, activation=activation)
-        self.gdconv = nn.Sequential(
-            nn.Conv2d(last, last, map_hw, groups=last, bias=False), nn.BatchNorm2d(last)
-        )
+        self.gdconv = nn.Sequential(GlobalDepthwise(last, map_hw), nn.BatchNorm2d(last))
         self.project = nn.Conv2d(last, embedding_size, 1, bias=False)
         self.bn = nn.BatchNorm1d(embedding_size)
         init_he_normal(self)
