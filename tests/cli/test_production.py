@@ -101,12 +101,14 @@ def test_a_run_becomes_a_small_file_with_a_card_and_embeds(
     told = vultus(
         *("export", "onnx", run, "--out", out, "--fp16", "--pixels", "--name", "ours", "--data", "faces"),
         *("--licence", "Apache-2.0", "--metric", "LFW dev=98.5", "--min-similarity", 0.3),
+        "--research-only",
     )
     assert told.code == 0, told.err
     assert "gate: every cosine is " in told.out
     assert out.stat().st_size < 2.2e6
     card = json.loads((tmp_path / "out" / "ours.card.json").read_text())
     assert (card["name"], card["licence"]["data"], card["min_similarity"]) == ("ours", "faces", 0.3)
+    assert card["licence"]["is_data_research_only"]
     assert card["metrics"] == [{"benchmark": "LFW dev", "percent": 98.5, "subset": "", "protocol": ""}]
     assert 0.9999 < card["gate"]["cosine"] < 1
     assert card["training"]["recipe"] == "DistilRecipe"

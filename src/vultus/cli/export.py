@@ -95,6 +95,9 @@ def onnx(
     data: Annotated[
         str | None, typer.Option(help="What they were trained on, in words.", show_default=False)
     ] = None,
+    is_research_only: Annotated[
+        bool, typer.Option("--research-only", help="That data may be used for research only.")
+    ] = False,
     metrics: Metrics = None,
     min_similarity: options.MinSimilarity = None,
     as_json: options.Json = False,
@@ -111,7 +114,13 @@ def onnx(
 
     subject = load_subject(what, weights=weights, channels=channels)
     subject = told(
-        subject, name=name, licence=licence, data=data, metrics=metrics, min_similarity=min_similarity
+        subject,
+        name=name,
+        licence=licence,
+        data=data,
+        is_research_only=is_research_only,
+        metrics=metrics,
+        min_similarity=min_similarity,
     )
     crops, people = read_gate_faces(faces, split=split, with_people=tar)
     exported = export_onnx(
@@ -241,6 +250,7 @@ def told(
     name: str | None = None,
     licence: str | None = None,
     data: str | None = None,
+    is_research_only: bool = False,
     metrics: Sequence[str] | None = None,
     min_similarity: float | None = None,
 ) -> Subject:
@@ -250,7 +260,9 @@ def told(
         InputError: facts for a network that keeps none.
     """
     if subject.facts is None:
-        if any(each is not None for each in (name, licence, data, metrics, min_similarity)):
+        if is_research_only or any(
+            each is not None for each in (name, licence, data, metrics, min_similarity)
+        ):
             raise InputError(
                 f"{subject.name} is no embedding network: its file has no place for --name and the like"
             )
@@ -260,7 +272,10 @@ def told(
         facts,
         name=name or facts.name,
         licence=replace(
-            facts.licence, weights=licence or facts.licence.weights, data=data or facts.licence.data
+            facts.licence,
+            weights=licence or facts.licence.weights,
+            data=data or facts.licence.data,
+            is_data_research_only=is_research_only or facts.licence.is_data_research_only,
         ),
         metrics=(*facts.metrics, *map(metric, metrics or ())),
         min_similarity=min_similarity,
