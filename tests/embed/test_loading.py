@@ -131,6 +131,10 @@ def test_a_network_that_is_no_embedder_is_refused(name: str) -> None:
         load_embedder(name)
 
 
+def test_fast_is_the_small_embedder_trained_here() -> None:
+    assert load_embedder("fast").contract == load_embedder("compact-resnet-vultus").contract
+
+
 def test_an_unknown_name_is_refused_with_a_close_one() -> None:
     with pytest.raises(WeightsError, match="sface"):
         load_embedder("sface-int8")

@@ -27,7 +27,8 @@ def load_embedder(
     """The embedding network of this name in the catalogue, or in this file, ready to run.
 
     Args:
-        name: an entry of `embedder_names()`, or the path of an .onnx file that `vultus export` wrote.
+        name: an entry of `embedder_names()`, "fast" for the small one trained here, or the path of an .onnx
+            file that `vultus export` wrote.
         flip: add the embedding of the mirrored crop: better by a little, twice the time, another contract.
         threads: threads inside one call; None leaves it to the runtime.
         providers: ONNX Runtime's execution providers in order of preference.
@@ -56,7 +57,7 @@ def _read(name: str) -> tuple[WeightsEntry, bytes]:
     if name not in CATALOG and name.endswith(".onnx"):
         return read_exported(Path(name))
     weights = entry(name)
-    if name not in embedder_names():
+    if weights.name not in embedder_names():
         raise WeightsError(
             f"{name!r} is a {weights.task} network in {', '.join(file.name for file in weights.files)}; an "
             f"embedder needs one ONNX file of a recognition network: {', '.join(embedder_names())}"

@@ -34,6 +34,7 @@ from vultus.weights.description import (
 )
 
 __all__ = [
+    "ALIASES",
     "CATALOG",
     "NOT_STATED",
     "Alignment",
@@ -65,15 +66,17 @@ CATALOG: Final[Mapping[str, WeightsEntry]] = MappingProxyType(
     }
 )
 
+ALIASES: Final[Mapping[str, str]] = MappingProxyType({"fast": "compact-resnet-vultus"})
+
 
 def entry(name: str) -> WeightsEntry:
-    """What is known about the weights of this name.
+    """What is known about the weights of this name, or of what an alias stands for.
 
     Raises:
         WeightsError: no such name; the message offers close ones.
     """
     try:
-        return CATALOG[name]
+        return CATALOG[ALIASES.get(name, name)]
     except KeyError:
         close = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known names: {', '.join(CATALOG)}"

@@ -100,13 +100,13 @@ ENTRIES: Final = (
         paper=_OURS_PAPER,
         metrics=(Metric("LFW-dev, 2,000 pairs", 98.85),),
         embedding_size=128,
-        min_similarity=0.426,
+        min_similarity=0.407,
         min_similarity_source="calibrated on LFW-dev: a false match rate of 1 in 1,000",
         notes=(_OURS_CARD, "less accurate than sface-int8bq, and several times as fast"),
         bf16=Bf16Gate(
             is_passed=True,
-            figures="2,000 LFW faces: cosine to fp32 0.99994 in the median, 0.99983 at least; at a false "
-            "match rate of 1 in 100, 95.6 and 95.7 % of the genuine pairs are accepted "
+            figures="2,000 LFW faces: cosine to fp32 0.99994 in the median, 0.99982 at least; at a false "
+            "match rate of 1 in 100 both precisions accept 97.6 % of the genuine pairs "
             "(benchmarks/fidelity.py)",
         ),
     ),
