@@ -84,7 +84,11 @@ class Visit:
         self.errors: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
+        self.page.on("console", self._heard)
+
+    def _heard(self, line: Any) -> None:
+        if line.type == "error":
+            self.errors.append(f"{line.text} {line.location['url']}".rstrip())
 
     def sign_in(self) -> None:
         self.page.goto(f"/login?key={KEY}")

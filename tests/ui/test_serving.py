@@ -57,6 +57,12 @@ def test_no_path_of_the_page_answers_without_the_key(app: FastAPI) -> None:
         assert {way for way, status in answers.items() if status != 401} == set()
 
 
+def test_a_browser_that_asks_for_an_icon_gets_one(app: FastAPI) -> None:
+    answer = TestClient(app).get("/favicon.ico")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.text.startswith("<svg")
+
+
 def test_other_routes_stay_as_they_are(app: FastAPI) -> None:
     assert TestClient(app).get("/v1/other").json() == "not ours"
 

@@ -24,14 +24,13 @@ LOGO: Final = (
     '<path d="M16.5 29.5c4 5 11 5 15 0"/></svg>'
 )
 
+ICON_SVG: Final = (
+    LOGO.replace('class="v-logo"', 'xmlns="http://www.w3.org/2000/svg"')
+    .replace("currentColor", "#0d9488")
+    .encode("ascii")
+)
 ICON: Final = (
-    '<link rel="icon" href="data:image/svg+xml;base64,'
-    + base64.b64encode(
-        LOGO.replace('class="v-logo"', 'xmlns="http://www.w3.org/2000/svg"')
-        .replace("currentColor", "#0d9488")
-        .encode("ascii")
-    ).decode("ascii")
-    + '">'
+    '<link rel="icon" href="data:image/svg+xml;base64,' + base64.b64encode(ICON_SVG).decode("ascii") + '">'
 )
 
 

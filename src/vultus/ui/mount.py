@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 from typing import Final
 
 import gradio
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from starlette.routing import Mount
 
 from vultus.errors import CredentialsError
@@ -17,6 +17,7 @@ from vultus.pipeline import FaceRecognizer
 from vultus.ui.desk import Desk
 from vultus.ui.gate import COOKIE, Gate, Sessions
 from vultus.ui.host import ALONE, Host
+from vultus.ui.markup import ICON_SVG
 from vultus.ui.messages import LANGUAGES, Messages
 from vultus.ui.page import build_page
 from vultus.ui.theme import CSS, head, theme
@@ -88,9 +89,15 @@ def mount_ui(
             head=head(desk.say),
         )
 
+    app.add_api_route("/favicon.ico", _icon, include_in_schema=False)
     for language in LANGUAGES:
         _in_a_loop(partial(mount, language))
     app.add_middleware(Gate, path=root, sessions=sessions, admit=host.admit)
+
+
+def _icon() -> Response:
+    """For browsers that ask for it before the page has told them of its own."""
+    return Response(ICON_SVG, media_type="image/svg+xml")
 
 
 def let_go(app: FastAPI) -> None:
