@@ -108,6 +108,7 @@ class Visit:
     def picture(self, name: str) -> None:
         """Keep how it looks, for whoever wants to see it."""
         if PICTURES:
+            self.page.wait_for_timeout(800)  # until what is new has faded in
             self.page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
 
     @property
