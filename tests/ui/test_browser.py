@@ -83,8 +83,13 @@ class Visit:
         self.asked: list[str] = []
         self.errors: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", self._failed)
         self.page.on("console", self._heard)
+
+    def _failed(self, error: Any) -> None:
+        # A page that is left aborts the stream that Gradio's client holds open, which is no failure.
+        if error.name != "AbortError":
+            self.errors.append(str(error))
 
     def _heard(self, line: Any) -> None:
         if line.type == "error":

@@ -14,7 +14,7 @@ from vultus.export.gate import Feed
 from vultus.export.half import widen_stored
 from vultus.runtime.graph import repair_graph
 from vultus.weights import store
-from vultus.weights.catalog import CATALOG
+from vultus.weights.catalog import ALIASES, CATALOG
 from vultus.weights.description import Preprocessing
 from vultus.weights.exported import EmbeddingFacts, facts_from_metadata, facts_to_metadata
 from vultus.weights.metadata import KEY
@@ -50,7 +50,7 @@ class OnnxFile(NamedTuple):
 
 
 def read_file(what: str) -> OnnxFile:
-    """The network of an ONNX file that Vultus exported, or of an entry in the catalogue.
+    """The network of an ONNX file that Vultus exported, or of an entry in the catalogue, all weights float32.
 
     Args:
         what: a path, or a name of `vultus weights`.
@@ -58,8 +58,9 @@ def read_file(what: str) -> OnnxFile:
     Raises:
         WeightsError: not there, no ONNX graph, or one that does not say how it is fed.
     """
-    if what in CATALOG:
-        known = CATALOG[what]
+    name = ALIASES.get(what, what)
+    if name in CATALOG:
+        known = CATALOG[name]
         facts = EmbeddingFacts(
             known.name,
             known.architecture,
@@ -71,7 +72,9 @@ def read_file(what: str) -> OnnxFile:
             min_similarity=known.min_similarity,
             min_similarity_source=known.min_similarity_source,
         )
-        model = repair_graph(store.read(known))
+        proto = onnx.load_model_from_string(store.read(known))
+        widen_stored(proto)
+        model = repair_graph(proto.SerializeToString())
         return OnnxFile(model, known.preprocessing, facts if known.task == "recognition" else None)
     try:
         proto = onnx.load(Path(what))
