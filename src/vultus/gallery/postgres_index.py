@@ -28,7 +28,7 @@ from vultus.types import Embeddings, FloatArray
 
 PROBES = 500
 PROBE_SIMILARITY = 0.6  # of a probe to the template it is made from
-MAX_EF_SEARCH = 1000  # pgvector's
+MAX_EF_SEARCH = 8000  # beyond, a full comparison is hardly slower
 _BLOCK = 10_000  # templates held at once
 
 

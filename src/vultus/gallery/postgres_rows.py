@@ -25,6 +25,9 @@ from vultus.gallery.store import Counts, Near, StoredContract
 from vultus.types import FloatArray
 
 MAX_DIMENSION = 1900  # a vector stands in its row, and a row on one page of 8 kB
+SCAN_CANDIDATES = 1000  # pgvector's greatest ef_search; whoever wants more has the scan go on
+_MAX_SCAN_TUPLES = 2**31 - 1  # pgvector's greatest: a scan goes on until it has found enough
+_SCAN_MEMORY = 16  # times work_mem: for the candidates that a scan sets aside
 _VECTOR_AT = 4  # where the vector stands among the fields of a template
 _PERSON_TYPES = ["int4", "text", "text", "text", "text", "text", "int4", "bytea"]
 _AUDIT_TYPES = ["int4", "int8", "text", "text", "text", "text", "text", "text", "bytea"]
@@ -41,7 +44,7 @@ class Hnsw:
     Attributes:
         m: neighbours of a vector on each layer but the lowest, which has twice as many.
         ef_construction: candidates looked at to find them.
-        ef_search: candidates looked at by a search.
+        ef_search: candidates looked at by a search; beyond pgvector's 1000, by scanning on from there.
         recall: share of probes whose closest template it found, measured when it was built.
         probes: how many that were.
         templates: how many there were then.
@@ -153,17 +156,21 @@ class PostgresRows:
         hnsw = None if exact else self._hnsw or self.hnsw()
         self._plan(hnsw)
         order = "vector <#> {probe}" if hnsw is None else "(vector::halfvec({d})) <#> {probe}::halfvec({d})"
+        candidates = hnsw.ef_search if hnsw is not None and hnsw.ef_search > SCAN_CANDIDATES else limit
         query = SQL(  # the similarity of all that are found is computed with full precision
-            "SELECT identity_id, id, -(vector <#> {probe}) FROM vultus.templates "  # noqa: S608
-            f"WHERE gallery_id = {{gallery}} ORDER BY {order} LIMIT {{limit}}"
+            "SELECT identity_id, id, -(vector <#> {probe}) AS similarity FROM "  # noqa: S608
+            "(SELECT identity_id, id, vector FROM vultus.templates "
+            f"WHERE gallery_id = {{gallery}} ORDER BY {order} LIMIT {{candidates}}) AS found "
+            "ORDER BY similarity DESC LIMIT {limit}"
         ).format(
             probe=SQL("%(probe)s"),
             gallery=Literal(self._gallery),
             d=Literal(len(probe)),
+            candidates=Literal(max(candidates, limit)),
             limit=Literal(limit),
         )
         found = self.connection.execute(query, {"probe": Vector(probe)}, binary=True)
-        return sorted((Near(*row) for row in found), key=lambda near: -near.similarity)
+        return [Near(*row) for row in found]
 
     def nearest_on_average(self, probe: FloatArray, limit: int) -> list[tuple[str, float]]:
         """So many people who are closest in the mean over their templates, best first, with that mean."""
@@ -301,8 +308,10 @@ class PostgresRows:
         state = "on" if hnsw is None else "off"
         settings = f"SET LOCAL enable_seqscan = {state}; SET LOCAL enable_sort = {state}"
         if hnsw is not None:
-            settings += f"; SET LOCAL hnsw.ef_search = {hnsw.ef_search}"
-            settings += "; SET LOCAL hnsw.iterative_scan = strict_order"
+            settings += f"; SET LOCAL hnsw.ef_search = {min(hnsw.ef_search, SCAN_CANDIDATES)}"
+            settings += "; SET LOCAL hnsw.iterative_scan = relaxed_order"
+            settings += f"; SET LOCAL hnsw.max_scan_tuples = {_MAX_SCAN_TUPLES}"
+            settings += f"; SET LOCAL hnsw.scan_mem_multiplier = {_SCAN_MEMORY}"
         self.connection.execute(settings)
 
     def _all(self, query: str, *values: object) -> list[TupleRow]:
