@@ -68,5 +68,5 @@ def test_it_is_the_average_precision_of_the_networks_detector(
 def test_without_an_image_there_is_nothing_to_measure(three: Path) -> None:
     for link in (three / "images").rglob("*.jpg"):
         link.unlink()
-    with pytest.raises(InputError, match="there is no image of the validation set"):
+    with pytest.raises(InputError, match="none of the 3,226 validation images of WIDER FACE"):
         WiderValidation(three, lambda given: Knowing(three, given))

@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from vultus.errors import InputError
 from vultus.evaluate.detection_ap import widerface_ap
 from vultus.evaluate.widerface import read_widerface_truth
+from vultus.evaluate.widerface_images import find_widerface_images
 from vultus.image import load_image
 from vultus.interfaces import Detector
-
-MIN_SCORE = 0.02  # the protocol wants low scores too
 
 
 class WiderValidation:
@@ -20,7 +18,7 @@ class WiderValidation:
 
     Args:
         folder: with images/ (a folder for each event) and ground_truth/ (the official four files).
-        make_detector: the detector around a network, with `MIN_SCORE`.
+        make_detector: the detector around a network, with the `MIN_SCORE` of `evaluate.widerface_images`.
 
     Raises:
         InputError: no image, or no ground truth.
@@ -29,10 +27,7 @@ class WiderValidation:
     def __init__(self, folder: Path, make_detector: Callable[[nn.Module], Detector]) -> None:
         self._make_detector = make_detector
         self._truth = read_widerface_truth(folder / "ground_truth")
-        images = folder / "images"
-        self._files = {name: images / name for name in self._truth.images if (images / name).exists()}
-        if not self._files:
-            raise InputError(f"there is no image of the validation set in {images}")
+        self._files = find_widerface_images(folder / "images", self._truth, only_present=True)
 
     def __call__(self, network: nn.Module) -> Mapping[str, float]:
         """AP at the three difficulties in 0..1, and their mean."""

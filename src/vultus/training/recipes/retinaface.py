@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from vultus.detect.retinaface import RetinaFaceDetector
+from vultus.evaluate.widerface_images import MIN_SCORE
 from vultus.export.retinaface import configuration, description_of
 from vultus.geometry.anchors import square_anchors
 from vultus.interfaces import Session
@@ -37,7 +38,7 @@ from vultus.training.data.photometric import photometric
 from vultus.training.data.sample import LoadedSamples, Sample
 from vultus.training.data.targets import match_anchors, stack_anchor_targets
 from vultus.training.data.widerface import read_widerface
-from vultus.training.detection_validation import MIN_SCORE, WiderValidation
+from vultus.training.detection_validation import WiderValidation
 from vultus.training.losses.anchor_imitation import AnchorImitationLoss
 from vultus.training.losses.hints import hint_loss
 from vultus.training.losses.multibox import AnchorTargets, MultiBoxLoss

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from vultus.detect.yolov5_face import Yolov5FaceDetector
 from vultus.errors import InputError
+from vultus.evaluate.widerface_images import MIN_SCORE
 from vultus.export.yolov5_face import description_of
 from vultus.interfaces import Session
 from vultus.networks.torch_session import TorchSession
@@ -41,7 +42,7 @@ from vultus.training.data.photometric import photometric
 from vultus.training.data.sample import LoadedSamples, Sample
 from vultus.training.data.targets import assign_cells
 from vultus.training.data.widerface import read_widerface
-from vultus.training.detection_validation import MIN_SCORE, WiderValidation
+from vultus.training.detection_validation import WiderValidation
 from vultus.training.losses.yolov5_face import (
     LevelTargets,
     YOLOv5FaceLoss,
