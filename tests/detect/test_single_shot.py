@@ -82,6 +82,25 @@ def test_a_large_image_is_looked_at_again_and_a_small_one_is_not() -> None:
     assert network.shapes == [(2, 3, 480, 640)]
 
 
+@pytest.mark.parametrize(
+    ("search", "seen_hw"),
+    [
+        (Search(min_face_px=40), (702, 1248)),  # 40 px become 26
+        (Search(min_face_px=26), (1080, 1920)),
+        (Search(min_face_px=400), (360, 640)),  # no smaller than what needs no second look
+        (Search(min_face_px=40, longest_px=1600), (900, 1600)),  # as it was asked
+    ],
+)
+def test_who_wants_large_faces_only_is_spared_the_work(search: Search, seen_hw: tuple[int, int]) -> None:
+    eye, network = look()
+    (faces,) = find([gray(90, (1080, 1920))], eye, search)
+    assert network.shapes[0] == (1, 3, *seen_hw)
+    np.testing.assert_allclose(faces.boxes[0], [0, 0, 1920, 1080], rtol=1e-4)
+    network.shapes.clear()
+    find([gray(90, (480, 640))], eye, Search(min_face_px=400))
+    assert network.shapes == [(1, 3, 480, 640)]
+
+
 def test_a_network_of_one_size_is_never_given_another() -> None:
     network = Sizes()
     eye = Look(network, Preprocessing(size_hw=(96, 64)), whole_input)

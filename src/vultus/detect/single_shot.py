@@ -2,6 +2,7 @@
 
 1. *Look*: fit the images into the network's input, run those of one input size together, and decode what
    reaches `min_score`. Scores are compared as logits before anything is decoded: few anchors reach it.
+   Where only large faces are wanted, a large image is reduced until the smallest has `SURE_PX`.
 2. *Close up*: look again at a reduced image, if the first was large (`vultus.detect.close_up`).
 3. *Choose*: one non-maximum suppression over both, then `min_face_px` and `max_faces`.
 """
@@ -22,6 +23,7 @@ from vultus.types import Detections, FloatArray, Image, checked_image
 from vultus.weights.description import Preprocessing
 
 MAX_CANDIDATES: Final = 5000  # the best ones per image and look; as in the published evaluations
+SURE_PX: Final = 26  # shorter side; a face this large is found as surely as a larger one
 PIXELS_PER_RUN: Final = 2_000_000  # of the network's input: bounds the memory of a long batch
 
 Decode: TypeAlias = Callable[[Sequence[FloatArray], tuple[int, int], float], list[Candidates]]
@@ -54,9 +56,11 @@ class Look:
         input_hw = self.preprocessing.size_hw
         return fit(image.shape[:2], longest_px, multiple=self.multiple, input_hw=input_hw)
 
-    def at(self, images: Sequence[Image], *, longest_px: int | None, min_score: float) -> list[Candidates]:
-        """What the network finds in each image, in pixels of the image."""
-        fits = [self.fit(image, longest_px) for image in images]
+    def at(
+        self, images: Sequence[Image], *, longest_px: Sequence[int | None], min_score: float
+    ) -> list[Candidates]:
+        """What the network finds in each image, in pixels of the image; each at its own `longest_px`."""
+        fits = [self.fit(image, longest) for image, longest in zip(images, longest_px, strict=True)]
         found: dict[int, Candidates] = {}
         for group in groups([one.input_hw for one in fits]):
             batch = network_input(
@@ -116,15 +120,27 @@ def faces_of(candidates: Candidates, search: Search) -> Detections:
 
 def look_at(images: Sequence[Image], look: Look, search: Search) -> list[Candidates]:
     """What the network finds in each image, close-ups included."""
-    found = look.at(images, longest_px=search.longest_px, min_score=search.min_score)
+    longest_px = [asked_px(image, look, search) for image in images]
+    found = look.at(images, longest_px=longest_px, min_score=search.min_score)
     if not search.close_up:
         return found
-    inputs_px = [max(look.fit(image, search.longest_px).resized_hw) for image in images]
+    inputs_px = [max(look.fit(*each).resized_hw) for each in zip(images, longest_px, strict=True)]
     large = [i for i, input_px in enumerate(inputs_px) if input_px > look.full_face_px]
-    again = look.at([images[i] for i in large], longest_px=close_up.SIZE_PX, min_score=search.min_score)
+    again = look.at(
+        [images[i] for i in large], longest_px=[close_up.SIZE_PX] * len(large), min_score=search.min_score
+    )
     for i, candidates in zip(large, again, strict=True):
         found[i] = close_up.merged(found[i], candidates, input_px=inputs_px[i], image_px=max(images[i].shape))
     return found
+
+
+def asked_px(image: Image, look: Look, search: Search) -> int | None:
+    """The longer side with which the network sees an image: as asked, else as the smallest face allows."""
+    if search.longest_px is not None:
+        return search.longest_px
+    image_px = max(image.shape)
+    enough_px = max(look.full_face_px, math.ceil(image_px * SURE_PX / search.min_face_px))
+    return enough_px if enough_px < image_px else None
 
 
 def groups(sizes_hw: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
