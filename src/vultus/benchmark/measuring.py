@@ -13,7 +13,7 @@ from vultus.benchmark.timing import Latency, latency_of, times_of
 from vultus.benchmark.work import Work
 from vultus.detect import DEFAULT_WEIGHTS
 from vultus.runtime.device import machine, usable_cores
-from vultus.weights.catalog import CATALOG, entry
+from vultus.weights.catalog import entry, find
 
 BATCHES: Final = (1, 2, 4, 8, 16, 32)
 MAX_SECONDS: Final = 3.0  # for each point of the throughput
@@ -137,5 +137,5 @@ def _is_bf16(parts: Parts) -> bool:
     """Whether the (larger) network of these parts may run in bfloat16, so that the peak is measured alike."""
     if parts.kind != "detector":
         return entry(parts.embedder).is_bf16_faithful
-    known = CATALOG.get(str(parts.options.get("weights") or DEFAULT_WEIGHTS.get(parts.detector)))
+    known = find(str(parts.options.get("weights") or DEFAULT_WEIGHTS.get(parts.detector)))
     return known is not None and known.is_bf16_faithful

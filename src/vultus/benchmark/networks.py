@@ -20,7 +20,7 @@ from vultus.runtime import OnnxSession
 from vultus.runtime.onnx import CPU
 from vultus.types import FloatArray
 from vultus.weights import store
-from vultus.weights.catalog import CATALOG, entry
+from vultus.weights.catalog import entry, find
 from vultus.weights.description import RetinaFaceDecoding, Yolov5FaceDecoding
 
 _FAMILIES: Final = {
@@ -103,5 +103,5 @@ def _single_shot(
 
 
 def _model(weights: str | Path) -> bytes:
-    known = CATALOG.get(str(weights))
+    known = find(weights)
     return store.read(known) if known else Path(weights).read_bytes()

@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple
 from vultus.errors import WeightsError
 from vultus.runtime.opening import AnySession, Runtime, open_session
 from vultus.weights import store
-from vultus.weights.catalog import CATALOG
+from vultus.weights.catalog import CATALOG, find
 from vultus.weights.description import Preprocessing, WeightsEntry
 from vultus.weights.environment import compiled_folder
 from vultus.weights.metadata import FamilyDecoding, from_metadata
@@ -57,10 +57,10 @@ def open_weights(
             compiled=compiled_folder(),
         )
 
-    if str(weights) in CATALOG:
-        known = CATALOG[str(weights)]
-        facts = _facts(known, decoding)  # before anything is fetched
-        return Opened(opened(store.read(known), known), known.preprocessing, facts)
+    named = find(weights)
+    if named is not None:
+        facts = _facts(named, decoding)  # before anything is fetched
+        return Opened(opened(store.read(named), named), named.preprocessing, facts)
     data = _read(Path(weights), decoding)
     for known in CATALOG.values():
         if known.files[0].sha256 == hashlib.sha256(data).hexdigest():

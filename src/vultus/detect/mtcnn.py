@@ -52,7 +52,7 @@ from vultus.runtime.onnx import CPU
 from vultus.runtime.opening import Runtime, open_session
 from vultus.types import Detections, Image, checked_image
 from vultus.weights import store
-from vultus.weights.catalog import CATALOG
+from vultus.weights.catalog import find
 from vultus.weights.description import MtcnnDecoding
 from vultus.weights.environment import compiled_folder
 
@@ -156,7 +156,7 @@ class MtcnnDetector:
             MissingExtraError: the runtime is not installed.
             InputError: an option is out of its range.
         """
-        known = CATALOG.get(str(weights))
+        known = find(weights)
         sessions = [
             open_session(
                 model,
@@ -231,7 +231,7 @@ def read_models(weights: str | Path) -> list[bytes]:
         WeightsError: neither of that name, or one of the files is missing.
         ChecksumError: a file of the catalogue is damaged.
     """
-    known = CATALOG.get(str(weights))
+    known = find(weights)
     if known is None:
         try:
             return [(Path(weights) / name).read_bytes() for name in FILES]

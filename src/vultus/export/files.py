@@ -14,7 +14,7 @@ from vultus.export.gate import Feed
 from vultus.export.half import widen_stored
 from vultus.runtime.graph import repair_graph
 from vultus.weights import store
-from vultus.weights.catalog import ALIASES, CATALOG
+from vultus.weights.catalog import find
 from vultus.weights.description import Preprocessing
 from vultus.weights.exported import EmbeddingFacts, facts_from_metadata, facts_to_metadata
 from vultus.weights.metadata import KEY
@@ -58,9 +58,8 @@ def read_file(what: str) -> OnnxFile:
     Raises:
         WeightsError: not there, no ONNX graph, or one that does not say how it is fed.
     """
-    name = ALIASES.get(what, what)
-    if name in CATALOG:
-        known = CATALOG[name]
+    known = find(what)
+    if known is not None:
         facts = EmbeddingFacts(
             known.name,
             known.architecture,

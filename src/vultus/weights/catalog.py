@@ -5,6 +5,7 @@ The entries stand in one module per task, the words they are written in stand in
 
 import difflib
 from collections.abc import Mapping
+from os import PathLike
 from types import MappingProxyType
 from typing import Final
 
@@ -57,6 +58,7 @@ __all__ = [
     "WeightsFile",
     "Yolov5FaceDecoding",
     "entry",
+    "find",
 ]
 
 CATALOG: Final[Mapping[str, WeightsEntry]] = MappingProxyType(
@@ -75,9 +77,14 @@ def entry(name: str) -> WeightsEntry:
     Raises:
         WeightsError: no such name; the message offers close ones.
     """
-    try:
-        return CATALOG[ALIASES.get(name, name)]
-    except KeyError:
+    known = find(name)
+    if known is None:
         close = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known names: {', '.join(CATALOG)}"
-        raise WeightsError(f"there are no weights named {name!r}; {hint}") from None
+        raise WeightsError(f"there are no weights named {name!r}; {hint}")
+    return known
+
+
+def find(name: str | PathLike[str]) -> WeightsEntry | None:
+    """The same, or None: what was given is then a file, or a mistake."""
+    return CATALOG.get(ALIASES.get(str(name), str(name)))
