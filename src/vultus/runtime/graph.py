@@ -19,15 +19,35 @@ Each pass looks in the graph for the fault it mends; a graph without any comes b
    still, and is refused.
 """
 
-from typing import TYPE_CHECKING, Any
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import WeightsError
+from vultus.runtime.compiled_files import read_compiled, write_compiled
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+
+PASSES: Final = 1  # raise it when a pass makes another graph than before: graphs are kept on disk
+
+
+def repaired_graph(model: bytes, *, folder: Path) -> bytes:
+    """`repair_graph`, kept in a folder for the next start: unpacking a large network takes half a second.
+
+    Raises:
+        WeightsError: the bytes are no ONNX graph, or its batch axis cannot be freed.
+    """
+    path = folder / f"{hashlib.sha256(model).hexdigest()[:32]}-{PASSES}.repaired"
+    kept = read_compiled(path)
+    if kept is None:
+        kept = repair_graph(model)
+        write_compiled(path, kept)
+    return kept
 
 
 def repair_graph(model: bytes) -> bytes:
