@@ -37,6 +37,19 @@ def trained_looking(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
+def settle(subject: Subject) -> None:
+    """Let the norms count what really comes: noise that grows from layer to layer ends in no number."""
+    norms = [each for each in subject.network.modules() if isinstance(each, nn.BatchNorm2d | nn.BatchNorm1d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        subject.network.train()(torch.randn(16, 3, *subject.gate_hw))
+    subject.network.eval()
+    for norm in norms:  # no two alike, as training leaves them
+        mean, variance = norm.running_mean, norm.running_var
+        mean += torch.randn_like(mean) * variance.sqrt() / 10  # type: ignore[arg-type,operator,union-attr]
+
+
 def plain_export(subject: Subject) -> bytes:
     """What `torch.onnx.export` gives by itself."""
     program = torch.onnx.export(
@@ -81,6 +94,7 @@ def main(
     print(f"|---|---|{'---|' * (len(batch) + 1)}")
     for name in networks:
         subject = subject_of(name, trained_looking(NETWORKS[name].build()))
+        settle(subject)
         candidates = dict(sessions(plain_export(subject), subject.export(), threads=threads))
         images = np.random.default_rng(0).normal(0, 0.5, (max(batch), 3, *subject.gate_hw)).astype(np.float32)
         with torch.no_grad():
