@@ -29,8 +29,6 @@ from vultus.types import FloatArray
 def trained_looking(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
-            nn.init.normal_(module.running_mean, 0, 0.1)  # type: ignore[arg-type]  # norms here keep statistics
-            nn.init.uniform_(module.running_var, 0.8, 1.2)  # type: ignore[arg-type]
             nn.init.uniform_(module.weight, 0.8, 1.2)
         elif isinstance(module, nn.PReLU):
             nn.init.uniform_(module.weight, 0.05, 0.35)

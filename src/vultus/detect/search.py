@@ -32,7 +32,7 @@ class Search:
         max_iou: of two boxes that overlap by more than this, only the better one is kept.
         max_faces: of more faces than this, only those with the best scores are kept; None keeps all.
         min_face_px: faces whose shorter side is smaller, in pixels of the image, are dropped. From 27 px on
-            large images are reduced accordingly, unless `longest_px` is given: less work, the same faces.
+            large images are reduced accordingly, unless `longest_px` is given: less work.
         longest_px: images are resized so that the longer side is this, be it larger or smaller; None leaves
             them as they are.
         close_up: whether to look a second time, at a reduced image, for faces that fill a large photo
