@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from vultus.choices import Answer, FaceChoice
 from vultus.errors import ShapeError
 from vultus.types import (
-    Answer,
     Candidate,
     Detections,
-    FaceChoice,
     Identity,
     Match,
     Recognition,

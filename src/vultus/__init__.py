@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vultus.align import crop_faces as crop_faces
+    from vultus.choices import Answer as Answer
+    from vultus.choices import FaceChoice as FaceChoice
     from vultus.detect import load_detector as load_detector
     from vultus.draw import annotate as annotate
     from vultus.embed import load_embedder as load_embedder
@@ -28,10 +30,8 @@ if TYPE_CHECKING:
     from vultus.pipeline import EnrolmentPolicy as EnrolmentPolicy
     from vultus.pipeline import FaceRecognizer as FaceRecognizer
     from vultus.pipeline import recognise as recognise
-    from vultus.types import Answer as Answer
     from vultus.types import Candidate as Candidate
     from vultus.types import Detections as Detections
-    from vultus.types import FaceChoice as FaceChoice
     from vultus.types import Identity as Identity
     from vultus.types import Match as Match
     from vultus.types import Recognition as Recognition
@@ -42,6 +42,7 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "align": ["crop_faces"],
+    "choices": ["Answer", "FaceChoice"],
     "detect": ["load_detector"],
     "draw": ["annotate"],
     "embed": ["load_embedder"],
@@ -62,10 +63,8 @@ _ROOMS = {
     "image": ["load_image", "save_image"],
     "pipeline": ["EnrolmentPolicy", "FaceRecognizer", "recognise"],
     "types": [
-        "Answer",
         "Candidate",
         "Detections",
-        "FaceChoice",
         "Identity",
         "Match",
         "Recognition",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vultus.choices import Answer
 from vultus.errors import InputError, ShapeError
 
 FloatArray: TypeAlias = NDArray[np.float32]
@@ -220,23 +220,6 @@ class Calibration:
         if not (0 < self.fmr < 1 and 0 < self.fpir < 1):
             raise InputError(f"fmr and fpir must lie in (0, 1), got {self.fmr} and {self.fpir}")
         object.__setattr__(self, "about", MappingProxyType(dict(self.about)))
-
-
-class Answer(StrEnum):
-    """The four different answers to "who is this?"."""
-
-    NO_FACE = "no_face"
-    UNKNOWN = "unknown"
-    UNCERTAIN = "not_enough_evidence"
-    KNOWN = "known"
-
-
-class FaceChoice(StrEnum):
-    """Which face is meant where an image shows several and one is wanted."""
-
-    ONLY = "only"  # several are an error: the safe default
-    LARGEST = "largest"
-    CENTRAL = "central"
 
 
 @dataclass(frozen=True, slots=True)

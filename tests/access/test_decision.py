@@ -10,9 +10,10 @@ import pytest
 
 from vultus.access.decision import Outcome, Reason, decide
 from vultus.access.doors import Door, Hours, read_doors
+from vultus.choices import FaceChoice
 from vultus.errors import InputError
 from vultus.gallery import SqliteGallery
-from vultus.types import Candidate, Detections, FaceChoice, Identity, Match, Template
+from vultus.types import Candidate, Detections, Identity, Match, Template
 
 MONDAY_NOON = datetime(2026, 3, 2, 12, 0, tzinfo=ZoneInfo("UTC"))
 EVERYBODY = Door("front", everybody=True)

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vultus.align.five_point import ARCFACE_TEMPLATE
+from vultus.choices import FaceChoice
 from vultus.cli import app
 from vultus.detect import load_detector
 from vultus.embed import load_embedder
@@ -20,7 +21,7 @@ from vultus.errors import InputError, VultusError
 from vultus.evaluate import write_pack
 from vultus.image import encode_png, load_image, save_image
 from vultus.pipeline import choose_face
-from vultus.types import FaceChoice, Image
+from vultus.types import Image
 
 PEOPLE, EACH = 4, 2
 FOLDS = 10

@@ -10,10 +10,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from vultus.choices import FaceChoice
 from vultus.errors import FaceCountError, ImageError, InputError, ShapeError
 from vultus.evaluate import embed_crops, embed_images, embed_located
 from vultus.interfaces import Detector, Embedder
-from vultus.types import Crops, Detections, Embeddings, FaceChoice, FloatArray, Image
+from vultus.types import Crops, Detections, Embeddings, FloatArray, Image
 
 RED, GREEN = (200, 0, 0), (0, 100, 0)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vultus.choices import FaceChoice
 from vultus.defaults import DEFAULT_DETECTOR
 from vultus.detect import load_detector
 from vultus.embed import load_embedder
@@ -22,7 +23,7 @@ from vultus.match import (
     shipped_calibration,
 )
 from vultus.match.halves import check_halves
-from vultus.types import Calibration, Embeddings, FaceChoice, Interval, ThresholdRates
+from vultus.types import Calibration, Embeddings, Interval, ThresholdRates
 
 People = tuple[Embeddings, list[int]]
 

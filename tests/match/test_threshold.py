@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vultus.choices import Answer
 from vultus.errors import InputError
 from vultus.match import (
     expected_fpir,
@@ -12,7 +13,7 @@ from vultus.match import (
     plain_threshold,
     verification_threshold,
 )
-from vultus.types import Answer, Calibration, Interval, ThresholdRates, answer_at
+from vultus.types import Calibration, Interval, ThresholdRates, answer_at
 
 
 def test_a_gallery_of_one_is_verification() -> None:

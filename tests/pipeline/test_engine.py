@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from vultus import EnrolmentPolicy, FaceRecognizer, load_image
+from vultus.choices import Answer, FaceChoice
 from vultus.image import ImageSource
-from vultus.types import Answer, FaceChoice, Image, Recognition
+from vultus.types import Image, Recognition
 
 TOLERANCE = 1e-5  # of a cosine; boxes and landmarks: of a pixel per pixel
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from vultus import EnrolmentPolicy, FaceRecognizer, SqliteGallery
+from vultus.choices import Answer, FaceChoice
 from vultus.errors import FaceCountError, GalleryError, InputError
 from vultus.interfaces import Detector, Embedder
 from vultus.pipeline import choose_face
-from vultus.types import Answer, Detections, FaceChoice, Image
+from vultus.types import Detections, Image
 
 Paint = Callable[..., Image]
 LENIENT = EnrolmentPolicy(min_sharpness=0)  # painted faces are flat

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vultus.choices import Answer
 from vultus.errors import GalleryError, InputError
 from vultus.gallery import SqliteGallery
 from vultus.interfaces import Detector, Embedder, Gallery
 from vultus.pipeline import FaceEmbeddings, embed_faces, recognise, recognise_batch
-from vultus.types import Answer, Image, Recognition
+from vultus.types import Image, Recognition
 
 Paint = Callable[..., Image]
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vultus.choices import Answer
 from vultus.errors import InputError
 from vultus.gallery import SqliteGallery
 from vultus.interfaces import Detector, Embedder
 from vultus.pipeline import FaceRecognizer, calibration_for, threshold_for_gallery, threshold_for_pair
-from vultus.types import Answer, Calibration, Image, Interval, Template, ThresholdRates
+from vultus.types import Calibration, Image, Interval, Template, ThresholdRates
 
 Paint = Callable[..., Image]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from vultus.choices import Answer
 from vultus.client import VultusClient
 from vultus.errors import InputError, NotEnrolledError, ScopeError
 from vultus.gallery.diagnosis import Kind
 from vultus.gallery.erasure import Erasure
 from vultus.server.care import erased
-from vultus.types import Answer
 
 Photo = Callable[..., bytes]
 Server = Any

@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from vultus.choices import Answer
 from vultus.client import VultusClient
 from vultus.client.connection import Connection, error_of
 from vultus.errors import (
@@ -22,7 +23,6 @@ from vultus.errors import (
     ScopeError,
     ServiceError,
 )
-from vultus.types import Answer
 
 Photo = Callable[..., bytes]
 Server = Any

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from vultus.choices import Answer
 from vultus.errors import InputError
 from vultus.image import load_image
-from vultus.types import Answer, Candidate, Match
+from vultus.types import Candidate, Match
 from vultus.ui.desk import Desk
 from vultus.ui.messages import Messages
 from vultus.ui.recognise import _answer, _guess, enrol_unknown, recognise_photo

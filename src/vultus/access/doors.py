@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from vultus.choices import FaceChoice
 from vultus.errors import InputError
-from vultus.types import FaceChoice, Identity
+from vultus.types import Identity
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"([a-z]{3})(?:-([a-z]{3}))? +(\d\d:\d\d)-(\d\d:\d\d)")

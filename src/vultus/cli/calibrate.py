@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vultus.choices import FaceChoice
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
@@ -14,7 +15,6 @@ from vultus.cli.parts import gallery_address
 from vultus.cli.reporting import command_line
 from vultus.cli.under_test import Aligned, Flip, UnderTest
 from vultus.defaults import DEFAULT_DETECTOR
-from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

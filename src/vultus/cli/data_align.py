@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vultus.choices import FaceChoice
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
 from vultus.defaults import DEFAULT_DETECTOR, MAX_TURN, MIN_FACE_PX, MIN_SHARPNESS
-from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
     from vultus.training.data.alignment import Alignment, AlignSettings

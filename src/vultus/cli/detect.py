@@ -21,12 +21,11 @@ from vultus.cli.output import (
 from vultus.cli.parts import Pictures, make_detector, runtime_for
 from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_MAX_PIXELS
 from vultus.errors import InputError
-from vultus.types import FloatArray
 
 if TYPE_CHECKING:
     from vultus.client import VultusClient
     from vultus.detect import Explained, ExplainingDetector, NearMiss
-    from vultus.types import Image
+    from vultus.types import FloatArray, Image
 
 Explain = Annotated[
     bool,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vultus.choices import FaceChoice
 from vultus.cli import options
 from vultus.cli.reporting import ReportFolder, command_line, present
 from vultus.cli.under_test import Data, Flip, UnderTest, check_carried
-from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
     from vultus.evaluate.ijb import IjbName

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vultus.choices import FaceChoice
 from vultus.cli import options
 from vultus.cli.reporting import ReportFolder, command_line, present
 from vultus.cli.under_test import Aligned, Data, Far, Flip, UnderTest, check_carried
 from vultus.defaults import DEFAULT_DETECTOR
-from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
     from vultus.evaluate.figures import Pictures

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from vultus.choices import FaceChoice
 from vultus.cli import options
 from vultus.cli.reporting import ReportFolder, command_line, present
 from vultus.cli.under_test import Aligned, Flip, People, UnderTest, check_carried
 from vultus.defaults import DEFAULT_DETECTOR
-from vultus.types import FaceChoice
 
 
 def people(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vultus.choices import FaceChoice
 from vultus.cli import options
 from vultus.cli.reporting import ReportFolder, command_line, present
 from vultus.cli.under_test import Aligned, Flip, People, UnderTest, check_carried
 from vultus.defaults import DEFAULT_DETECTOR
 from vultus.errors import InputError
-from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
     from vultus.evaluate.one_face import Change, EmbeddedImages

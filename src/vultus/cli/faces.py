@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vultus.choices import Answer, FaceChoice
 from vultus.cli import options, remote
 from vultus.cli.images import Run, stderr
 from vultus.cli.output import (
@@ -17,7 +18,6 @@ from vultus.cli.output import (
 )
 from vultus.cli.parts import make_detector, make_recognizer, runtime_for
 from vultus.defaults import DEFAULT_DETECTOR
-from vultus.types import Answer, FaceChoice
 
 
 def align(

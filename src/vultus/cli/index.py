@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vultus.choices import FaceChoice
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
 from vultus.cli.parts import gallery_path
 from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, DEFAULT_MAX_PIXELS
 from vultus.errors import InputError
-from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
     from vultus.batch import Indexed, PhotoWork, Sink

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vultus.types import FaceChoice
+from vultus.choices import FaceChoice
 
 
 class Retry(StrEnum):

@@ -1,10 +1,12 @@
 """How results are printed: tables for people, JSON and CSV for machines."""
 
+from __future__ import annotations
+
 import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -12,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vultus.errors import InputError
-from vultus.types import Detections, Match, Verification
+
+if TYPE_CHECKING:
+    from vultus.types import Detections, Match, Verification
 
 Row = Mapping[str, Any]
 
@@ -77,6 +81,7 @@ def match_fields(match: Match) -> dict[str, Any]:
         "similarity": round(match.best.similarity, 4) if match.best else None,
         "min_similarity": round(match.min_similarity, 4),
         **evidence_fields(match),
+        "fpir": _rounded(match.fpir),
         "candidates": [
             {"id": one.id, "name": one.name, "similarity": round(one.similarity, 4)}
             for one in match.candidates
@@ -86,10 +91,11 @@ def match_fields(match: Match) -> dict[str, Any]:
 
 def evidence_fields(decided: Match | Verification) -> dict[str, float | None]:
     """What was measured of a decision, as JSON values; null where nothing was."""
-    fields = {"doubtful_from": decided.doubtful_from, "fmr": decided.fmr}
-    if isinstance(decided, Match):
-        fields["fpir"] = decided.fpir
-    return {name: None if value is None else float(f"{value:.4g}") for name, value in fields.items()}
+    return {"doubtful_from": _rounded(decided.doubtful_from), "fmr": _rounded(decided.fmr)}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
 
 
 def _cell(value: Any) -> Text:

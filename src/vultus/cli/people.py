@@ -1,13 +1,15 @@
 """`vultus people`: who is enrolled."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vultus.cli import options
 from vultus.cli.output import one_format, print_csv, print_json, print_table
 from vultus.cli.parts import any_gallery, open_gallery
-from vultus.types import Identity
+
+if TYPE_CHECKING:
+    from vultus.types import Identity
 
 app = typer.Typer(no_args_is_help=True, help="List, show, rename, merge and remove the enrolled people.")
 
@@ -155,7 +157,7 @@ def differ(
     typer.echo(f"'{first.name}' and '{second.name}' are {'not marked any more' if undo else 'two people'}")
 
 
-def _fields(person: Identity) -> dict[str, Any]:
+def _fields(person: "Identity") -> dict[str, Any]:
     return {
         "id": person.id,
         "name": person.name,

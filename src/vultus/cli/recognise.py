@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vultus.choices import FaceChoice
 from vultus.cli import options, remote
 from vultus.cli.images import Run, find_images, report, short_names, stderr, with_progress
 from vultus.cli.output import face_fields, match_fields, one_format, print_csv, print_json, print_table
 from vultus.cli.parts import Pictures, any_gallery, gallery_address, make_recognizer, runtime_for
 from vultus.defaults import DEFAULT_DETECTOR, MIN_FACE_PX, MIN_SHARPNESS
 from vultus.errors import InputError, VultusError
-from vultus.types import FaceChoice, Image, Recognition
 
 if TYPE_CHECKING:
     from vultus.client.service import EnrolmentReport
     from vultus.pipeline import Enrolment, EnrolmentPolicy
+    from vultus.types import Image, Recognition
 
 
 def enrol(

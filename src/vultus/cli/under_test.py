@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vultus.choices import FaceChoice
 from vultus.cli.reporting import counted
-from vultus.types import FaceChoice
 
 if TYPE_CHECKING:
     from vultus.evaluate.one_face import Change, EmbeddedImages

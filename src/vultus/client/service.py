@@ -12,21 +12,13 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from vultus.choices import FaceChoice
 from vultus.client.connection import Connection
 from vultus.errors import ImageError, InputError, ServiceError
 from vultus.gallery.diagnosis import ADVISED_SAMPLES, Diagnosis, Finding, Kind
 from vultus.gallery.erasure import Erasure
 from vultus.quality import Quality
-from vultus.types import (
-    Candidate,
-    Detections,
-    Embeddings,
-    FaceChoice,
-    Identity,
-    Match,
-    Recognition,
-    Verification,
-)
+from vultus.types import Candidate, Detections, Embeddings, Identity, Match, Recognition, Verification
 
 Photo = str | PathLike[str] | bytes | NDArray[np.uint8]
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vultus.choices import FaceChoice
 from vultus.errors import InputError, ShapeError
 from vultus.image import load_image
 from vultus.interfaces import Detector, Embedder
 from vultus.pipeline import choose_face, embed_faces
-from vultus.types import Detections, Embeddings, FaceChoice, FloatArray, Image
+from vultus.types import Detections, Embeddings, FloatArray, Image
 
 BATCH = 16  # images in memory at once
 

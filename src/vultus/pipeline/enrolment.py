@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vultus.choices import FaceChoice
 from vultus.errors import FaceCountError, GalleryError, InputError
 from vultus.interfaces import Detector, Embedder, Gallery
 from vultus.quality import MAX_TURN, MIN_FACE_PX, MIN_SHARPNESS, Quality, assess
-from vultus.types import Detections, FaceChoice, Identity, Image, Template
+from vultus.types import Detections, Identity, Image, Template
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from vultus.choices import FaceChoice
 from vultus.detect import load_detector
 from vultus.embed import load_embedder
 from vultus.errors import InputError
@@ -32,7 +33,7 @@ from vultus.pipeline.recognise import (
 from vultus.pipeline.stream import DEFAULT_BATCH, Outcome, embedded, stream, stream_async
 from vultus.pipeline.thresholds import threshold_for_pair
 from vultus.runtime import Runtime, RuntimeChoice, choose_runtime
-from vultus.types import Detections, FaceChoice, Image, Recognition, Verification
+from vultus.types import Detections, Image, Recognition, Verification
 
 
 class FaceRecognizer:

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from vultus.access.decision import Outcome
+from vultus.choices import Answer
 from vultus.pipeline import Enrolment
 from vultus.quality import Quality
-from vultus.types import Answer, Detections, Identity, Image, Match, Recognition, Verification
+from vultus.types import Detections, Identity, Image, Match, Recognition, Verification
 
 Box = Annotated[list[float], Field(min_length=4, max_length=4, description="x1 y1 x2 y2, pixels")]
 Point = Annotated[list[float], Field(min_length=2, max_length=2, description="x y, pixels")]

@@ -2,8 +2,9 @@
 
 import gradio
 
+from vultus.choices import Answer
 from vultus.pipeline import calibration_for
-from vultus.types import Answer, Verification
+from vultus.types import Verification
 from vultus.ui.desk import Desk, Progress
 from vultus.ui.fields import button, faces_field, photo_field
 from vultus.ui.markup import crops, heading, lead, meter, notice, rounded_down, text

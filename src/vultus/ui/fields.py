@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import gradio
 
-from vultus.types import FaceChoice
+from vultus.choices import FaceChoice
 from vultus.ui.messages import Messages
 
 PHOTO_PX: Final = 340  # how high an uploaded photo is shown; the file stays as it is

@@ -6,9 +6,10 @@ from typing import Any, Final
 import gradio
 import numpy as np
 
+from vultus.choices import FaceChoice
 from vultus.errors import InputError
 from vultus.pipeline import EnrolmentPolicy
-from vultus.types import FaceChoice, Identity, Image
+from vultus.types import Identity, Image
 from vultus.ui.desk import Desk, Progress
 from vultus.ui.markup import crops, facts, notice
 

@@ -5,9 +5,10 @@ from typing import Any, Final
 import gradio
 import numpy as np
 
+from vultus.choices import Answer, FaceChoice
 from vultus.draw import KNOWN, UNKNOWN, annotate
 from vultus.errors import InputError
-from vultus.types import Answer, FaceChoice, FloatArray, Image, Match, Recognition
+from vultus.types import FloatArray, Image, Match, Recognition
 from vultus.ui.desk import Desk, Progress
 from vultus.ui.markup import notice, table
 from vultus.ui.messages import Messages

@@ -17,12 +17,12 @@ import pytest
 from PIL import Image as PillowImage
 
 from vultus.align import crop_faces
+from vultus.choices import FaceChoice
 from vultus.detect import load_detector
 from vultus.errors import InputError
 from vultus.image import load_image
 from vultus.training.data.alignment import AlignSettings, align_photos
 from vultus.training.data.alignment_manifest import MANIFEST, Reason, read_rows
-from vultus.types import FaceChoice
 
 SETTINGS = AlignSettings(size_px=128, faces=FaceChoice.ONLY)
 

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from vultus.align import alignable, crop_faces
 from vultus.align.five_point import TEMPLATE_PX, template
+from vultus.choices import FaceChoice
 from vultus.defaults import DEFAULT_DETECTOR
 from vultus.detect import load_detector
 from vultus.errors import FaceCountError, ImageError, InputError
@@ -41,7 +42,7 @@ from vultus.training.data.alignment_manifest import (
 )
 from vultus.training.data.photos import Photo, find_photos
 from vultus.training.data.processes import in_processes
-from vultus.types import Detections, FaceChoice, Image
+from vultus.types import Detections, Image
 
 LOCK: Final = ".alignment.lock"
 _TEMPORARY: Final = re.compile(r"\.[0-9a-f]{32}\.tmp")  # what `replace_file` leaves when it is killed
