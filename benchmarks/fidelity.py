@@ -4,7 +4,7 @@
     python -m benchmarks.fidelity --retinaface retinaface-mobilenet0.25
 
 What comes out stands in the catalogue (`WeightsEntry.bf16`), and decides whether `runtime="openvino"` takes
-bfloat16 where the processor has matrix units for it. It must run on such a processor: elsewhere bfloat16 is
+bfloat16 where the processor multiplies in it. It must run on such a processor: elsewhere bfloat16 is
 computed in fp32, and everything passes.
 
 An embedder passes if, over the faces of the LFW development set, the median cosine between both precisions is
@@ -30,9 +30,8 @@ from vultus.embed.loading import read_model
 from vultus.geometry.boxes import iou
 from vultus.image import load_image
 from vultus.runtime import OpenVinoSession
-from vultus.runtime.device import processor
 from vultus.runtime.onnx import CPU
-from vultus.runtime.opening import BF16_UNIT
+from vultus.runtime.opening import BF16_UNITS, has_bf16_unit
 from vultus.types import Detections, Embeddings, Image
 from vultus.weights import store
 from vultus.weights.catalog import entry
@@ -153,8 +152,10 @@ def main() -> None:
     parser.add_argument("--lfw", type=Path, default=PHOTOS.parent / "lfw-dev" / "images")
     parser.add_argument("--faces", type=int, default=2000)
     arguments = parser.parse_args()
-    if BF16_UNIT not in processor()[1]:
-        parser.error(f"this processor has no {BF16_UNIT}: the gate would compare fp32 with itself")
+    if not has_bf16_unit():
+        parser.error(
+            f"this processor has none of {', '.join(BF16_UNITS)}: the gate would compare fp32 with itself"
+        )
     if arguments.embedder:
         print(json.dumps(judge_embedder(arguments.embedder, arguments.lfw, faces=arguments.faces), indent=2))
     if arguments.retinaface:

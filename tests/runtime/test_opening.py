@@ -8,9 +8,8 @@ import pytest
 from vultus.embed import load_embedder
 from vultus.embed.self_check import reference_face
 from vultus.errors import InputError
-from vultus.runtime import OnnxSession, OpenVinoSession, choose_runtime, open_session, openvino
-from vultus.runtime.device import processor
-from vultus.runtime.opening import BF16_UNIT, REPAID_AFTER_IMAGES, choose_precision
+from vultus.runtime import OnnxSession, OpenVinoSession, choose_runtime, open_session, opening, openvino
+from vultus.runtime.opening import REPAID_AFTER_IMAGES, choose_precision
 from vultus.weights import store
 from vultus.weights.catalog import CATALOG, entry
 
@@ -58,9 +57,19 @@ def test_an_unknown_runtime_is_refused_with_the_known_ones() -> None:
         choose_runtime("tflite")  # type: ignore[arg-type]  # that is the test
 
 
-def test_weights_run_in_bfloat16_only_if_they_passed_and_the_processor_gains_by_it() -> None:
-    has_unit = BF16_UNIT in processor()[1]
-    assert choose_precision("openvino", is_bf16_faithful=True) == ("bf16" if has_unit else "f32")
+@pytest.mark.parametrize(
+    ("units", "precision"),
+    [
+        (("avx2", "avx512f", "amx_bf16"), "bf16"),
+        (("avx2", "avx512f", "avx512_bf16"), "bf16"),
+        (("avx2", "avx512f"), "f32"),
+    ],
+)
+def test_weights_run_in_bfloat16_only_if_they_passed_and_the_processor_gains_by_it(
+    units: tuple[str, ...], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "processor", lambda: ("a processor", units))
+    assert choose_precision("openvino", is_bf16_faithful=True) == precision
     assert choose_precision("openvino", is_bf16_faithful=False) == "f32"
     assert choose_precision("openvino-f32", is_bf16_faithful=True) == "f32"
 

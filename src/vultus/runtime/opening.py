@@ -5,8 +5,8 @@ So "auto" takes OpenVINO where it is installed and more than `REPAID_AFTER_IMAGE
 known how many do (a server, a program that calls the library). `vultus benchmark pipeline` measures on the
 user's machine after how many photos the start is repaid.
 
-bfloat16 is taken where both hold: the processor has matrix units for it (`amx_bf16`), without which it gains
-nothing worth having; and *these weights* were measured to keep to their fp32 answers on real faces (the
+bfloat16 is taken where both hold: the processor multiplies in it (`BF16_UNITS`), without which it gains
+nothing; and *these weights* were measured to keep to their fp32 answers on real faces (the
 fidelity gate, `benchmarks/fidelity.py`). Networks of one architecture differ there, so nothing is inferred.
 """
 
@@ -26,7 +26,8 @@ AnySession: TypeAlias = OnnxSession | OpenVinoSession
 
 RUNTIMES: Final[tuple[str, ...]] = get_args(Runtime)
 REPAID_AFTER_IMAGES: Final = 40
-BF16_UNIT: Final = "amx_bf16"
+BF16_UNITS: Final = ("amx_bf16", "avx512_bf16")
+"""Intel's matrix units; and AVX-512's dot products, which take half of fp32's time on AMD's Zen 4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,12 @@ def choose_runtime(
 
 def choose_precision(runtime: Runtime, *, is_bf16_faithful: bool) -> Precision:
     """bfloat16 where it gains time and these weights bear it; else fp32."""
-    has_unit = BF16_UNIT in processor()[1]
-    return "bf16" if runtime == "openvino" and is_bf16_faithful and has_unit else "f32"
+    return "bf16" if runtime == "openvino" and is_bf16_faithful and has_bf16_unit() else "f32"
+
+
+def has_bf16_unit() -> bool:
+    """Whether this processor multiplies in bfloat16."""
+    return not set(BF16_UNITS).isdisjoint(processor()[1])
 
 
 def open_session(
