@@ -37,9 +37,11 @@ class AreaMeans:
 
     def __init__(self, image: Image) -> None:
         self.size_hw: tuple[int, int] = (image.shape[0], image.shape[1])
-        # (H + 1, W + 1, 3) int32. Beyond 8.4 million white pixels the sums wrap around; their differences
-        # wrap back, as long as one rectangle alone stays below that.
-        self._sums: Integers = cv2.integral(image).astype(np.int32, copy=False)
+        # (H + 1, W + 1, 4) int32. Beyond 8.4 million white pixels the sums wrap around; their differences
+        # wrap back, as long as one rectangle alone stays below that. The fourth channel is nobody's: NumPy
+        # takes 16 bytes at a time twice as fast as 12.
+        padded = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+        self._sums: Integers = cv2.integral(padded).astype(np.int32, copy=False)
 
     def reduced(self, size_hw: tuple[int, int], rows: slice, columns: slice) -> FloatArray:
         """A part of the whole image at another size.
@@ -56,7 +58,7 @@ class AreaMeans:
         left, right = spans(np.arange(columns.start, columns.stop), self.size_hw[1], out_count=size_hw[1])
         first = left[0]
         across = slice(first, right[-1] + 1)
-        bands = self._sums[bottom, across] - self._sums[top, across]  # (rows, source columns + 1, 3)
+        bands = self._sums[bottom, across] - self._sums[top, across]  # (rows, source columns + 1, 4)
         sums = bands.take(right - first, axis=1, mode="clip") - bands.take(left - first, axis=1, mode="clip")
         return means(sums, bottom - top, right - left)
 
@@ -83,9 +85,9 @@ class AreaMeans:
         return means(sums, heights, widths)
 
     def _at(self, rows: Integers, columns: Integers) -> Integers:
-        """The table at all pairs of (N, R) rows and (N, C) columns: (N, R, C, 3)."""
+        """The table at all pairs of (N, R) rows and (N, C) columns: (N, R, C, 4)."""
         places = rows[:, :, None] * self._sums.shape[1] + columns[:, None, :]
-        found: Integers = self._sums.reshape(-1, 3).take(places, axis=0, mode="clip")
+        found: Integers = self._sums.reshape(-1, 4).take(places, axis=0, mode="clip")
         return found
 
 
@@ -101,7 +103,7 @@ def spans(out: Integers, count: int | Integers, *, out_count: int) -> Integers:
 
 
 def means(sums: Integers, heights: Integers, widths: Integers) -> FloatArray:
-    """(..., 3, H, W) float32 from (..., H, W, 3) sums, given the (..., H) heights and (..., W) widths."""
-    planes = np.ascontiguousarray(np.moveaxis(sums, -1, -3)).astype(np.float32)
+    """(..., 3, H, W) float32 from (..., H, W, 4) sums, given the (..., H) heights and (..., W) widths."""
+    planes = np.moveaxis(sums[..., :3], -1, -3).astype(np.float32, order="C")
     planes /= heights.astype(np.float32)[..., None, :, None] * widths.astype(np.float32)[..., None, None, :]
     return planes

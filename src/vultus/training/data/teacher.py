@@ -5,6 +5,7 @@ the student learns that a face and its mirror image are one person. What a kille
 pieces, and the next one goes on there.
 """
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -94,9 +95,7 @@ def _embed_all(faces: IdentitySet, teacher: Embedder, path: Path, *, size_px: in
     pieces = [parts / f"{start:09}.npy" for start in starts]
     with replace_file(path) as stream:
         np.save(stream, np.concatenate([np.load(piece) for piece in pieces]))
-    for piece in pieces:
-        piece.unlink()
-    parts.rmdir()
+    shutil.rmtree(parts)  # a killed run may have left what it was writing
 
 
 def mirror_averaged(teacher: Embedder, crops: Crops) -> NDArray[np.float32]:
