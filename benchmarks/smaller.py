@@ -80,7 +80,7 @@ def main(
 ) -> None:
     candidates = [candidate(text) for text in files]
     embedders = [load_embedder(str(each.path), threads=threads) for each in candidates]
-    measured = accuracies(read_pair_set("lfw", lfw), embedders, detector=load_detector("mtcnn"))
+    measured = accuracies(read_pair_set("lfw", lfw), embedders, detector=load_detector())
     times = milliseconds(embedders, rounds=rounds)
     rows = [
         {

@@ -138,4 +138,4 @@ def _accuracies(subject: Subject, pruned: Pruned, lfw: Path) -> tuple[float, ...
         for name, network in (("before", subject.network), ("after", pruned.network))
     ]
     with counted("Accuracy before and after", total=len(pair_set.pairs.images)) as on_progress:
-        return accuracies(pair_set, embedders, detector=load_detector("mtcnn"), on_progress=on_progress)
+        return accuracies(pair_set, embedders, detector=load_detector(), on_progress=on_progress)

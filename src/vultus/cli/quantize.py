@@ -168,6 +168,6 @@ def _accuracy(source: OnnxFile, data: bytes, lfw: Path) -> dict[str, float]:
         for each in (source.model, data)
     ]
     with counted("Accuracy before and after", total=len(pair_set.pairs.images)) as on_progress:
-        measured = accuracies(pair_set, embedders, detector=load_detector("mtcnn"), on_progress=on_progress)
+        measured = accuracies(pair_set, embedders, detector=load_detector(), on_progress=on_progress)
     before, after = (round(100 * accuracy, 3) for accuracy in measured)
     return {"before": before, "after": after, "points lost": round(before - after, 3)}
