@@ -15,7 +15,7 @@ from vultus.export.half import widen_stored
 from vultus.runtime.graph import repair_graph
 from vultus.weights import store
 from vultus.weights.catalog import find
-from vultus.weights.description import Preprocessing
+from vultus.weights.description import Preprocessing, WeightsEntry
 from vultus.weights.exported import EmbeddingFacts, facts_from_metadata, facts_to_metadata
 from vultus.weights.metadata import KEY
 
@@ -59,34 +59,42 @@ def read_file(what: str) -> OnnxFile:
         WeightsError: not there, no ONNX graph, or one that does not say how it is fed.
     """
     known = find(what)
-    if known is not None:
-        facts = EmbeddingFacts(
-            known.name,
-            known.architecture,
-            known.preprocessing,
-            known.embedding_size or 0,
-            licence=known.licence,
-            metrics=known.metrics,
-            paper=known.paper,
-            min_similarity=known.min_similarity,
-            min_similarity_source=known.min_similarity_source,
-        )
-        proto = onnx.load_model_from_string(store.read(known))
-        widen_stored(proto)
-        model = repair_graph(proto.SerializeToString())
-        return OnnxFile(model, known.preprocessing, facts if known.task == "recognition" else None)
-    try:
-        proto = onnx.load(Path(what))
-    except (OSError, DecodeError) as error:
-        raise WeightsError(
-            f"{what!r} is no name in the catalogue and no readable ONNX file: {error}"
-        ) from error
+    proto = _graph(what) if known is None else onnx.load_model_from_string(store.read(known))
     widen_stored(proto)
+    model = proto.SerializeToString()
+    if known is not None:
+        return OnnxFile(repair_graph(model), known.preprocessing, _facts(known))
     metadata = {each.key: each.value for each in proto.metadata_props}
     if "embedding" in json.loads(metadata.get(KEY, "{}")):
         facts = facts_from_metadata(metadata)
-        return OnnxFile(proto.SerializeToString(), facts.preprocessing, facts)
-    return OnnxFile(proto.SerializeToString(), _preprocessing(metadata, what), None)
+        return OnnxFile(model, facts.preprocessing, facts)
+    return OnnxFile(model, _preprocessing(metadata, what), None)
+
+
+def _graph(path: str) -> onnx.ModelProto:
+    try:
+        return onnx.load(Path(path))
+    except (OSError, DecodeError) as error:
+        raise WeightsError(
+            f"{path!r} is no name in the catalogue and no readable ONNX file: {error}"
+        ) from error
+
+
+def _facts(known: WeightsEntry) -> EmbeddingFacts | None:
+    """What the catalogue says of an embedding network; None of another."""
+    if known.task != "recognition":
+        return None
+    return EmbeddingFacts(
+        known.name,
+        known.architecture,
+        known.preprocessing,
+        known.embedding_size or 0,
+        licence=known.licence,
+        metrics=known.metrics,
+        paper=known.paper,
+        min_similarity=known.min_similarity,
+        min_similarity_source=known.min_similarity_source,
+    )
 
 
 def _preprocessing(metadata: dict[str, str], what: str) -> Preprocessing:
