@@ -1,5 +1,7 @@
 """OpenVINO behind the same promise: what ONNX Runtime answers, from several threads, from its folder."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -236,3 +238,28 @@ def test_compiled_files_come_back_whole_or_not_at_all(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     assert read_compiled(path) is None
     assert [each.name for each in path.parent.iterdir()] == ["one.openvino"]
+
+
+def test_ever_other_sizes_of_images_do_not_fill_the_memory() -> None:
+    """In a process of its own, as memory that other tests let go would hide what this one takes."""
+    told = subprocess.run(
+        [sys.executable, "-c", GROWTH], check=True, capture_output=True, text=True, timeout=300
+    ).stdout
+    early, late = (float(each) for each in told.split())
+    assert late - early < 70, (
+        "megabytes for 100 sizes: 19 were seen, and 150 with what OpenVINO keeps by itself"
+    )
+
+
+GROWTH = """
+import numpy as np
+from vultus.benchmark.fresh import resident_mb
+from vultus.detect import load_detector
+
+detector = load_detector("retinaface", runtime="openvino-f32", threads=1)
+for number in range(200):
+    if number == 100:
+        print(resident_mb())
+    detector.detect(np.zeros((480 + number, 480 - number, 3), np.uint8))
+print(resident_mb())
+"""
