@@ -33,7 +33,7 @@ EXTRAS = [
     "skimage",
     "onnx",
 ]
-HEAVY = [*EXTRAS, "cv2", "onnxruntime", "PIL", "pooch"]
+HEAVY = [*EXTRAS, "numpy", "cv2", "onnxruntime", "PIL", "pooch"]
 
 
 def loaded(code: str, *arguments: str, of: list[str]) -> list[str]:
