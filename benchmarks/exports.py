@@ -48,6 +48,13 @@ def settle(subject: Subject) -> None:
         mean += torch.randn_like(mean) * variance.sqrt() / 10  # type: ignore[arg-type,operator,union-attr]
 
 
+def random_subject(name: str) -> Subject:
+    """A network with random weights that look trained."""
+    subject = subject_of(name, trained_looking(NETWORKS[name].build()))
+    settle(subject)
+    return subject
+
+
 def plain_export(subject: Subject) -> bytes:
     """What `torch.onnx.export` gives by itself."""
     program = torch.onnx.export(
@@ -91,8 +98,7 @@ def main(
     print(f"| network | candidate | {' | '.join(f'ms, batch {count}' for count in batch)} | difference |")
     print(f"|---|---|{'---|' * (len(batch) + 1)}")
     for name in networks:
-        subject = subject_of(name, trained_looking(NETWORKS[name].build()))
-        settle(subject)
+        subject = random_subject(name)
         candidates = dict(sessions(plain_export(subject), subject.export(), threads=threads))
         images = np.random.default_rng(0).normal(0, 0.5, (max(batch), 3, *subject.gate_hw)).astype(np.float32)
         with torch.no_grad():

@@ -12,17 +12,15 @@ in turn in one process; int8 gains the best float time of that runtime over its 
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import torch
 import typer
-from benchmarks.exports import medians_ms, settle, trained_looking
+from benchmarks.exports import medians_ms, random_subject
 
 from vultus.cli.export import read_gate_faces, sized
 from vultus.export.files import OnnxFile, read_file
 from vultus.export.quantize import Int8, batches_of, calibrate, name_nodes, with_ranges
-from vultus.export.subjects import subject_of
 from vultus.interfaces import Session
 from vultus.networks.catalog import NETWORKS
 from vultus.runtime.onnx import OnnxSession
@@ -38,12 +36,8 @@ def float_network(name: str) -> OnnxFile:
     """The float32 graph of a network with random weights, or of an entry in the catalogue."""
     if name not in NETWORKS:
         return read_file(name)
-    subject = subject_of(name, trained_looking(NETWORKS[name].build()))
-    settle(subject)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        path.write_bytes(subject.export())
-        return read_file(str(path))
+    subject = random_subject(name)
+    return OnnxFile(subject.export(), subject.preprocessing, subject.facts)
 
 
 def in_int8(source: OnnxFile, faces: Crops) -> bytes:
