@@ -14,6 +14,12 @@ from vultus.ui.recognise_video import recognise_video
 MAX_FRAMES: Final = 300
 USUAL_FRAMES: Final = 30
 
+# What a new photo makes of the last answer: told, picture, rows, number, panel, enrol_told. In the browser,
+# because a way to the server and back may take longer than the answer to a quick click, and would wipe it.
+NOTHING_YET: Final = """() => [
+    "", null, "", {__type__: "update", choices: [], value: null}, {__type__: "update", visible: false}, ""
+]"""
+
 
 def recognise_tab(desk: Desk, refresh_people: Refresh) -> None:
     """Lay out the tab, inside of the page that is being built."""
@@ -54,12 +60,7 @@ def _photo(desk: Desk, refresh_people: Refresh) -> None:
         "outputs": results,
         "api_visibility": "private",
     }
-    photo.change(
-        lambda: ("", None, "", gradio.update(choices=[], value=None), hidden, ""),
-        outputs=[*results, enrol_told],
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    photo.change(fn=None, js=NOTHING_YET, outputs=[*results, enrol_told], api_visibility="private")
     start.click(**recognising)
     done = gradio.on(
         [enrol.click, name.submit],
