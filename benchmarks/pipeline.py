@@ -1,13 +1,15 @@
 """What the pipeline gains: photos at once, JPEGs decoded small, and how soon the first result is there.
 
     python -m benchmarks.pipeline folder --photos 2000
+    python -m benchmarks.pipeline folder --photos 2000 --from ../shared/data/lfw-dev/images
     python -m benchmarks.pipeline decode
     python -m benchmarks.pipeline start
     python -m benchmarks.pipeline repaid --detector retinaface --longest-px 640
 
-folder: 2,000 photos, the shared ones over and over in sizes up to `--longest-px`, one after the other
-(`FaceRecognizer.embed`, networks on all cores) and streamed (`FaceRecognizer.stream`, networks on one thread
-each), in alternating portions, with the most memory that was held and the largest difference of an embedding.
+folder: 2,000 photos, those of `--from` or the shared ones over and over in sizes up to `--size-px`, one after
+the other (`FaceRecognizer.embed`, networks on all cores) and streamed (`FaceRecognizer.stream`, networks on
+one thread each), in alternating portions, with the most memory that was held and the largest difference of
+an embedding.
 
 decode: a 12-megapixel JPEG from bytes to boxes: decoded in full by OpenCV, then detected; and decoded as far
 as the detector needs (`detect_photo`), turn about.
@@ -79,17 +81,10 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def folder(arguments: argparse.Namespace) -> dict[str, Any]:
     """One after the other, and streamed."""
-    random = np.random.default_rng(0)
-    originals = [load_image(path) for path in sorted(PHOTOS.iterdir())]
     alone, streamed = recognizer(arguments, threads=None), recognizer(arguments, threads=1)
     seconds, faces, shift = {"one at a time": 0.0, "streamed": 0.0}, 0, 0.0
     with tempfile.TemporaryDirectory() as name:
-        paths = []
-        for i in range(arguments.photos):
-            photo = originals[i % len(originals)]
-            longest = int(random.integers(arguments.size_px // 2, arguments.size_px + 1))
-            paths.append(Path(name) / f"{i}.jpg")
-            paths[-1].write_bytes(jpeg(scaled(photo, longest / max(photo.shape))))
+        paths = folder_of(arguments, Path(name))
         list(streamed.stream(paths[:4]))  # both sides warm up
         alone.embed(paths[0])
         for first in range(0, len(paths), PORTION):
@@ -113,6 +108,21 @@ def folder(arguments: argparse.Namespace) -> dict[str, Any]:
         "largest difference of an embedding": shift,
         "most memory, MB": resident_mb(),
     }
+
+
+def folder_of(arguments: argparse.Namespace, made: Path) -> list[Path]:
+    """The photos to go through; made in this folder where none is named."""
+    if arguments.photos_from is not None:
+        return sorted(arguments.photos_from.rglob("*.jpg"))[: arguments.photos]
+    random = np.random.default_rng(0)
+    originals = [load_image(path) for path in sorted(PHOTOS.iterdir())]
+    paths = []
+    for i in range(arguments.photos):
+        photo = originals[i % len(originals)]
+        longest = int(random.integers(arguments.size_px // 2, arguments.size_px + 1))
+        paths.append(made / f"{i}.jpg")
+        paths[-1].write_bytes(jpeg(scaled(photo, longest / max(photo.shape))))
+    return paths
 
 
 def decode(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -194,6 +204,7 @@ def main() -> None:
     parser.add_argument("--longest-px", type=int, help="of the detector's input")
     parser.add_argument("--runtime", default="onnx")
     parser.add_argument("--photos", type=int, default=2000)
+    parser.add_argument("--from", dest="photos_from", type=Path, help="a folder of JPEGs")
     parser.add_argument("--size-px", type=int, default=1600, help="the largest photo of the folder")
     parser.add_argument("--rounds", type=int, default=11)
     arguments = parser.parse_args()
