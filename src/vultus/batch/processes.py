@@ -6,9 +6,6 @@ the first of them photo by photo: whichever photo ends its process again, alone,
 whose parent was killed end too.
 """
 
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -19,6 +16,7 @@ from typing import Final, TypeAlias
 from vultus.batch.source import Photo
 from vultus.batch.work import PhotoFaces, PhotoWork, crashed
 from vultus.errors import InputError
+from vultus.runtime.processes import spawned_pool
 
 Portion: TypeAlias = Sequence[Photo]
 
@@ -92,20 +90,11 @@ def _one_by_one(work: PhotoWork, portion: Portion) -> list[PhotoFaces]:
 
 
 def _pool(work: PhotoWork, workers: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,))
+    return spawned_pool(workers, _start, work)
 
 
 def _start(work: PhotoWork) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _work.append(work)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _do(portion: Portion) -> list[PhotoFaces]:

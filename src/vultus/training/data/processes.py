@@ -4,18 +4,16 @@ Only so many results wait at once, so a million jobs take no more memory than a 
 parent was killed end too, instead of waiting for it for ever.
 """
 
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 from vultus.errors import InputError
+from vultus.runtime.processes import spawned_pool
 
 _AHEAD: Final = 8  # jobs that each process has before it
 _recipe: list[
@@ -50,8 +48,7 @@ def in_processes(
     if workers == 1:
         yield from map(make(setting), jobs)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(make, setting))
+    pool = spawned_pool(workers, _start, make, setting)
     waiting: deque[Future[Result]] = deque()
     remaining = iter(jobs)
     try:
@@ -69,15 +66,7 @@ def in_processes(
 
 
 def _start(make: Callable[[Any], Callable[[Any], Any]], setting: Any) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _recipe.append((make, setting))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(job: Any) -> Any:
