@@ -91,7 +91,7 @@ def main(
     networks: Annotated[list[str], typer.Argument()],
     batch: Annotated[list[int], typer.Option()] = [1, 8],  # noqa: B006  # Typer reads it, nobody writes it
     rounds: int = 30,
-    threads: int = 2,
+    threads: int = 1,  # with more, the idle threads of the other candidates spin on the same cores
 ) -> None:
     warnings.simplefilter("ignore")
     torch.manual_seed(0)

@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 from vultus.embed import DEFAULT_EMBEDDER, SessionEmbedder, embedder_names, load_embedder
 from vultus.embed.self_check import reference_face
 from vultus.errors import DeviceError, WeightsError
+from vultus.runtime import Runtime
 from vultus.runtime.onnx import CPU
 from vultus.types import Crops, Embeddings
 
@@ -133,6 +134,19 @@ def test_a_network_that_is_no_embedder_is_refused(name: str) -> None:
 
 def test_fast_is_the_small_embedder_trained_here() -> None:
     assert load_embedder("fast").contract == load_embedder("compact-resnet-vultus").contract
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_fastest_answers_in_int8_what_fast_answers_in_float(
+    heldout: tuple[Crops, Embeddings, list[str]], runtime: Runtime
+) -> None:
+    fast = load_embedder("fast", threads=1)
+    fastest = load_embedder("fastest", threads=1, runtime=runtime)
+    assert fastest.weights.name == "compact-resnet-vultus-int8"
+    assert fastest.contract != fast.contract  # a gallery holds one of them
+    cosines = np.sum(fast.embed(heldout[0]) * fastest.embed(heldout[0]), axis=1)
+    assert np.median(cosines) > 0.997
+    assert cosines.min() > 0.99
 
 
 def test_an_unknown_name_is_refused_with_a_close_one() -> None:

@@ -147,6 +147,7 @@ def test_a_file_in_a_package_is_found_and_verified(monkeypatch: pytest.MonkeyPat
         "retinaface-vultus",
         "mtcnn-vultus",
         "compact-resnet-vultus",
+        "compact-resnet-vultus-int8",
         "compact-resnet-vultus-state",
     ],
 )

@@ -27,8 +27,8 @@ def load_embedder(
     """The embedding network of this name in the catalogue, or in this file, ready to run.
 
     Args:
-        name: an entry of `embedder_names()`, "fast" for the small one trained here, or the path of an .onnx
-            file that `vultus export` wrote.
+        name: an entry of `embedder_names()`, "fast" for the small one trained here, "fastest" for the same in
+            int8, or the path of an .onnx file that `vultus export` wrote.
         flip: add the embedding of the mirrored crop: better by a little, twice the time, another contract.
         threads: threads inside one call; None leaves it to the runtime.
         providers: ONNX Runtime's execution providers in order of preference.

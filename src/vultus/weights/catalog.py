@@ -68,7 +68,9 @@ CATALOG: Final[Mapping[str, WeightsEntry]] = MappingProxyType(
     }
 )
 
-ALIASES: Final[Mapping[str, str]] = MappingProxyType({"fast": "compact-resnet-vultus"})
+ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {"fast": "compact-resnet-vultus", "fastest": "compact-resnet-vultus-int8"}
+)
 
 
 def entry(name: str) -> WeightsEntry:
