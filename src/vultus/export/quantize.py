@@ -204,6 +204,7 @@ def with_ranges(
         extra_options={},
     )
     quantizer.quantize_model()
+    quantizer.model.topological_sort()  # ONNX wants it; the quantiser appends its nodes at the end
     data: bytes = quantizer.model.model.SerializeToString(deterministic=True)
     return data
 
