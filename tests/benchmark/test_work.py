@@ -43,6 +43,18 @@ def test_a_matrix_product_by_hand() -> None:
     assert work_of(graph(product, ("n", 6), w=(6, 5)), (3, 6)).multiply_adds == 3 * 5 * 6
 
 
+def test_a_network_in_int8_does_as_much_work_and_reads_less() -> None:
+    floats, int8 = (
+        work_of(store.read(entry(name)), (1, 3, 112, 112))
+        for name in ("compact-resnet-vultus", "compact-resnet-vultus-int8")
+    )
+    assert int8.multiply_adds == floats.multiply_adds
+    assert 1 / 4 < int8.weight_bytes / floats.weight_bytes < 1 / 3  # five layers are in float
+    maps = 4 * 3 * 112 * 112 + 2 * 4 * (32 * 56**2 + 5 * 48 * 28**2 + 5 * 96 * 14**2 + 5 * 192 * 7**2)
+    assert floats.map_bytes == pytest.approx(maps, rel=0.1)  # the head has a few more
+    assert 1 / 2 < int8.map_bytes / floats.map_bytes < 3 / 4  # what layers write counts as float
+
+
 def test_works_add_up() -> None:
     assert NO_WORK + Work(1, 2, 3) + Work(10, 20, 30) == Work(11, 22, 33)
 

@@ -95,6 +95,7 @@ def test_only_weights_whose_figures_are_told_may_run_in_bfloat16() -> None:
     passed = [weights for weights in CATALOG.values() if weights.is_bf16_faithful]
     assert {weights.name for weights in passed} == {
         "compact-resnet-vultus",
+        "compact-resnet-vultus-int8",
         "retinaface-mobilenet0.25",
         "sface-int8bq",
     }

@@ -3,7 +3,8 @@
 Counted on the graph, with the shapes that it has for one input: every convolution and matrix product. A
 multiply-add counts once, as papers count. Bytes are those of the weights, and of what these operators read
 and write; what stands between them (activations, sums, batch norms) is taken to be fused into them, as
-runtimes do: the count is a lower bound.
+runtimes do: the count is a lower bound. In a graph in int8, what a layer reads is counted as it is stored;
+what it writes as float32, though it may be rounded at once.
 """
 
 import math
@@ -20,6 +21,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 FLOAT_BYTES: Final = 4
 _COUNTED: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_WIDENED: Final = ("DequantizeLinear", "Cast")  # weights and maps that are stored in fewer bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Work:
 
     Attributes:
         multiply_adds: of convolutions and matrix products.
-        weight_bytes: of all weights, at four bytes each.
+        weight_bytes: of all weights, at four bytes each; those in 8 bits at one.
         map_bytes: what convolutions and matrix products read and write beside them.
     """
 
@@ -68,12 +70,26 @@ def work_of(model: bytes, input_shape: Sequence[int]) -> Work:
     if unknown:
         raise WeightsError(f"the shapes of {len(unknown)} nodes cannot be told, such as {unknown[0]}")
     weights = {tensor.name for tensor in inferred.graph.initializer}
-    maps = [name for node in counted for name in (*node.input[:2], node.output[0]) if name not in weights]
+    stored = {node.output[0]: node.input[0] for node in inferred.graph.node if node.op_type in _WIDENED}
+    read = [stored.get(name, name) for node in counted for name in node.input[:2]]
+    maps = [name for name in (*read, *(node.output[0] for node in counted)) if name not in weights]
+    bytes_each = _bytes_each(inferred.graph)
     return Work(
         multiply_adds=sum(_multiply_adds(node, shapes) for node in counted),
-        weight_bytes=FLOAT_BYTES * sum(math.prod(shapes[name]) for name in weights),
-        map_bytes=FLOAT_BYTES * sum(math.prod(shapes[name]) for name in maps if name in shapes),
+        weight_bytes=sum(bytes_each.get(name, FLOAT_BYTES) * math.prod(shapes[name]) for name in weights),
+        map_bytes=sum(
+            bytes_each.get(name, FLOAT_BYTES) * math.prod(shapes[name]) for name in maps if name in shapes
+        ),
     )
+
+
+def _bytes_each(graph: "GraphProto") -> Mapping[str, int]:
+    """Of the tensors in 8 bits; all others are computed in float32, however they are stored."""
+    from onnx import TensorProto
+
+    eight_bits = (TensorProto.INT8, TensorProto.UINT8)
+    weights = {tensor.name: 1 for tensor in graph.initializer if tensor.data_type in eight_bits}
+    return weights | {node.output[0]: 1 for node in graph.node if node.op_type == "QuantizeLinear"}
 
 
 def _multiply_adds(node: "NodeProto", shapes: Shapes) -> int:

@@ -118,7 +118,7 @@ ENTRIES: Final = (
             WeightsFile(
                 "compact_resnet_vultus_int8.onnx",
                 ShippedFile("files/compact_resnet_vultus_int8.onnx"),
-                sha256="1d6a7ab22a413cf2756ee44e5329ed832d84b1908e178139236d7990b9e277b4",
+                sha256="6f7007c886af6f1a24cb7333a202762e6d9febd8c3eef405e24103fcf65d0dff",
                 n_bytes=2_693_723,
             ),
         ),
@@ -133,6 +133,12 @@ ENTRIES: Final = (
             _OURS_CARD,
             "compact-resnet-vultus in int8, five layers of it in float: twice as fast again",
             "weights of 7 bits, so that no product overflows on processors without VNNI",
+        ),
+        bf16=Bf16Gate(
+            is_passed=True,
+            figures="its layers in float, 2,000 LFW faces: cosine to fp32 0.9990 in the median, 0.9969 at "
+            "least; at a false match rate of 1 in 100 97.7 % of the genuine pairs are accepted, and 97.6 % "
+            "(benchmarks/fidelity.py)",
         ),
     ),
     WeightsEntry(
