@@ -1,6 +1,6 @@
 """Our export against PyTorch's plain one: the same network, the same weights, by runtime.
 
-    python benchmarks/exports.py iresnet50 inception-resnet-v1 mobilefacenet --batch 1 --batch 8
+    python -m benchmarks.exports iresnet50 inception-resnet-v1 mobilefacenet --batch 1 --batch 8
 
 Weights are random, but with statistics, scales and slopes that all differ, as training leaves them: equal
 slopes would be merged into shared constants, which OpenVINO does not fuse. Times are medians, the candidates

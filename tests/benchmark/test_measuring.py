@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,12 @@ def test_what_was_measured_can_be_read_by_machines_and_people(measured: Measured
     assert fields["parts"] == asdict(RETINAFACE)
     assert "of the peak was reached" in facts(measured)["roofline"]
     assert list(rows(measured)[0]) == ["batch", "threads_1"]
+
+
+def test_more_than_the_peak_of_floats_is_said_to_be_int8(measured: Measured) -> None:
+    roofline = replace(measured.roofline, share_of_peak=1.98)
+    told = facts(replace(measured, roofline=roofline))["roofline"]
+    assert told == "198% of the peak, which is that of floats: int8 is faster"
 
 
 def test_a_picture_is_drawn(measured: Measured) -> None:

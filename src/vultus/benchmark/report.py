@@ -26,7 +26,9 @@ def facts(measured: Measured) -> dict[str, str]:
         f"{work.weight_bytes / 1e6:.1f} MB of weights, {work.map_bytes / 1e6:.1f} MB of maps",
         "this machine": f"{peak.giga_multiply_adds:.0f} G multiply-adds and {peak.gigabytes:.1f} GB a second",
         "roofline": f"one {unit} takes at least {roofline.least_ms:.2f} ms here; "
-        f"{roofline.share_of_peak:.0%} of the peak was reached",
+        f"{roofline.share_of_peak:.0%} of the peak was reached"
+        if roofline.share_of_peak <= 1
+        else f"{roofline.share_of_peak:.0%} of the peak, which is that of floats: int8 is faster",
     }
 
 
