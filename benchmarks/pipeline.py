@@ -113,7 +113,10 @@ def folder(arguments: argparse.Namespace) -> dict[str, Any]:
 def folder_of(arguments: argparse.Namespace, made: Path) -> list[Path]:
     """The photos to go through; made in this folder where none is named."""
     if arguments.photos_from is not None:
-        return sorted(arguments.photos_from.rglob("*.jpg"))[: arguments.photos]
+        found = sorted(arguments.photos_from.rglob("*.jpg"))[: arguments.photos]
+        if not found:
+            raise SystemExit(f"there are no JPEGs (*.jpg) in {arguments.photos_from}")
+        return found
     random = np.random.default_rng(0)
     originals = [load_image(path) for path in sorted(PHOTOS.iterdir())]
     paths = []
