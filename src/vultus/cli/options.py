@@ -38,7 +38,12 @@ Draw = Annotated[
 DetectorName = Annotated[str, typer.Option("--detector", help="Which detector finds the faces.")]
 EmbedderName = Annotated[
     str | None,
-    typer.Option("--embedder", help="Which weights embed the faces; the default comes with the package."),
+    typer.Option(
+        "--embedder",
+        help="Which weights embed the faces: fast, fastest, a name of vultus weights list, or an exported "
+        "ONNX file.",
+        show_default="the accurate ones that come with the package",
+    ),
 ]
 MinFacePx = Annotated[
     float | None,
