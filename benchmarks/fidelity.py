@@ -30,6 +30,7 @@ from vultus.detect.loading import open_weights
 from vultus.embed.embedder import SessionEmbedder
 from vultus.embed.loading import read_model
 from vultus.evaluate import detect_images, find_widerface_images, read_widerface_truth, widerface_ap
+from vultus.evaluate.widerface import DIFFICULTIES
 from vultus.evaluate.widerface_images import MIN_SCORE
 from vultus.geometry.boxes import iou
 from vultus.image import load_image
@@ -50,7 +51,6 @@ MIN_IOU: Final = 0.8
 CONFIDENT: Final = 0.6
 MAX_SCORE_SHIFT: Final = 0.05
 MAX_AP_SHIFT: Final = 0.002
-DIFFICULTIES: Final = ("easy", "medium", "hard")
 
 
 def judge_embedder(name: str, folder: Path, *, faces: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from vultus.embed import DEFAULT_EMBEDDER, SessionEmbedder, embedder_names, load_embedder
 from vultus.embed.self_check import reference_face
 from vultus.errors import DeviceError, WeightsError
-from vultus.runtime import Runtime
+from vultus.runtime import Runtime, openvino
 from vultus.runtime.onnx import CPU
 from vultus.types import Crops, Embeddings
 
@@ -136,7 +136,16 @@ def test_fast_is_the_small_embedder_trained_here() -> None:
     assert load_embedder("fast").contract == load_embedder("compact-resnet-vultus").contract
 
 
-@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        "onnx",
+        pytest.param(
+            "openvino",
+            marks=pytest.mark.skipif(not openvino.is_installed(), reason="needs the extra openvino"),
+        ),
+    ],
+)
 def test_fastest_answers_in_int8_what_fast_answers_in_float(
     heldout: tuple[Crops, Embeddings, list[str]], runtime: Runtime
 ) -> None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vultus.benchmark.measuring import Measured
+from vultus.benchmark.measuring import Measured, Roofline
 from vultus.evaluate.figures import COLOURS, Pictures, new_figure
 
 if TYPE_CHECKING:
@@ -25,11 +25,15 @@ def facts(measured: Measured) -> dict[str, str]:
         f"work of one {unit}": f"{work.multiply_adds / 1e9:.3f} G multiply-adds, "
         f"{work.weight_bytes / 1e6:.1f} MB of weights, {work.map_bytes / 1e6:.1f} MB of maps",
         "this machine": f"{peak.giga_multiply_adds:.0f} G multiply-adds and {peak.gigabytes:.1f} GB a second",
-        "roofline": f"one {unit} takes at least {roofline.least_ms:.2f} ms here; "
-        f"{roofline.share_of_peak:.0%} of the peak was reached"
-        if roofline.share_of_peak <= 1
-        else f"{roofline.share_of_peak:.0%} of the peak, which is that of floats: int8 is faster",
+        "roofline": _beside_the_peak(roofline, unit),
     }
+
+
+def _beside_the_peak(roofline: Roofline, unit: str) -> str:
+    share = f"{roofline.share_of_peak:.0%} of the peak"
+    if roofline.share_of_peak > 1:
+        return f"{share}, which is that of floats: int8 is faster"
+    return f"one {unit} takes at least {roofline.least_ms:.2f} ms here; {share} was reached"
 
 
 def rows(measured: Measured) -> list[dict[str, Any]]:
