@@ -1,10 +1,8 @@
 """Taking somebody who was erased out of the service's own file."""
 
-import sqlite3
-from contextlib import suppress
-
 from vultus.access.log import forget_decisions
 from vultus.access.store import Store
+from vultus.sqlite import empty_log
 
 
 def forget_person(store: Store, person_id: str) -> None:
@@ -20,5 +18,5 @@ def forget_person(store: Store, person_id: str) -> None:
         forget_decisions(connection, person_id)
         connection.execute("UPDATE audit SET target = '' WHERE instr(target, ?)", (person_id,))
         connection.execute("DELETE FROM replays WHERE instr(body, ?)", (person_id.encode(),))
-    with store.reading() as connection, suppress(sqlite3.OperationalError):  # busy: the next one empties it
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    with store.reading() as connection:
+        empty_log(connection)  # where others read just now, the next one empties it

@@ -5,15 +5,15 @@ exports. Like the gallery's, each change is one transaction and on the disk befo
 several processes may use the file at once.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from vultus.errors import GalleryError
+from vultus.sqlite import open_private, transaction
 
 VERSION: Final = 1
 WAIT_S: Final = 10.0
@@ -81,10 +81,6 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writing, self._reading = threading.Lock(), threading.Lock()
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        except (OSError, ValueError) as error:
-            raise GalleryError(f"the service's file {path} cannot be made: {error}") from error
         with self._naming():
             self._writer, self._reader = _connect(path), _connect(path)  # a reader never waits for a writer
         self._make_tables()
@@ -112,15 +108,8 @@ class Store:
         Raises:
             GalleryError: the file is damaged or closed, the disk is full, or locked for too long.
         """
-        with self._writing, self._naming():
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._writer.execute("ROLLBACK")
-                raise
+        with self._writing, self._naming(), transaction(self._writer):
+            yield self._writer
 
     def _make_tables(self) -> None:
         with self.reading() as connection:
@@ -142,7 +131,7 @@ class Store:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}").fetchall()
-    return connection
+    try:
+        return open_private(path, pragmas=_PRAGMAS, wait_s=WAIT_S, is_shared=True)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        raise GalleryError(f"the service's file {path} cannot be made: {error}") from error

@@ -17,7 +17,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -31,6 +31,7 @@ from vultus.batch.source import Photo
 from vultus.batch.work import PhotoFaces
 from vultus.errors import InputError
 from vultus.image import replace_file
+from vultus.sqlite import transaction
 
 PAGE: Final = 1000  # rows at once
 VERSION: Final = 1
@@ -275,7 +276,7 @@ class Manifest:
         return self._db.execute(query, values).fetchone()[0]
 
     def _transaction(self) -> AbstractContextManager[None]:
-        return _transaction(self._db)
+        return transaction(self._db)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -305,14 +306,3 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA synchronous = FULL")  # a batch must not be forgotten that was begun
     if version == 0:
         db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")

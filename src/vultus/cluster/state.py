@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from vultus.errors import GalleryError
+from vultus.sqlite import open_private, transaction
 
 APPLICATION_ID: Final = 0x56554C50  # "VULP": tells the photos of a collection from a gallery
 VERSION: Final = 1
@@ -136,8 +137,8 @@ class PhotoState:
         Raises:
             GalleryError: the file is damaged or closed.
         """
-        with self._transaction("BEGIN") as connection:
-            yield connection
+        with self._naming(), transaction(self._connection, begin="BEGIN"):
+            yield self._connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -146,20 +147,8 @@ class PhotoState:
         Raises:
             GalleryError: damaged, closed, not writable, the disk is full, or locked for too long.
         """
-        with self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self._naming():
-            self._connection.execute(begin)
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # SQLite ends it by itself on a full disk
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._naming(), transaction(self._connection):
+            yield self._connection
 
     @contextmanager
     def _naming(self) -> Iterator[None]:
@@ -196,36 +185,22 @@ def _checksum(table: str, fields: Any) -> bytes:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """A connection to the file, which is made if missing, for its owner alone."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        return open_private(path, pragmas=PRAGMAS, wait_s=WAIT_S)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise GalleryError(f"{path}: it cannot be opened or made ({error}); name another file") from error
-    connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
-    try:
-        for pragma in PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables of a new file; refuse a file that is something else."""
     if _is_ours(connection, path):
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         if not _is_ours(connection, path):  # again: now nobody else writes
             for statement in TABLES.split(";\n"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:

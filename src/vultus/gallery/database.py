@@ -18,6 +18,7 @@ from pathlib import Path
 from vultus.errors import GalleryError
 from vultus.gallery.schema import VERSION, migrate, version_of
 from vultus.gallery.vault import SealingConnection, Vault
+from vultus.sqlite import committed, empty_log, transaction
 
 PRAGMAS = (
     "foreign_keys = ON",
@@ -113,11 +114,9 @@ class Database:
             GalleryError: the file is damaged or closed.
         """
         self.check_usable()
-        with self._reading, naming(self.path):
-            self._reader.execute("BEGIN")
-            with _transaction(self._reader):
-                self.vault.refresh(self._reader)
-                yield self._reader
+        with self._reading, naming(self.path), transaction(self._reader, begin="BEGIN"):
+            self.vault.refresh(self._reader)
+            yield self._reader
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -131,18 +130,15 @@ class Database:
             raise GalleryError(f"gallery {self.path}: it was opened read-only")
         with self._writing, naming(self.path):
             _begin_writing(self._writer, wait_s=self._wait_s)
-            with _transaction(self._writer):
+            with committed(self._writer):
                 self.vault.refresh(self._writer)
                 yield self._writer
 
     def forget_deleted(self) -> None:
-        """Empty the write-ahead log, in which what was deleted may still stand; as far as others allow.
-
-        What fails here fails quietly: the deletion itself is committed, and must not look as if it were not.
-        """
+        """Empty the write-ahead log, as far as others allow (`vultus.sqlite.empty_log`)."""
         self.check_usable()
-        with self._writing, suppress(sqlite3.OperationalError):
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with self._writing:
+            empty_log(self._writer)
 
     def compact(self) -> bool:
         """Write the file anew without what was deleted, and empty the write-ahead log.
@@ -197,17 +193,6 @@ def _begin_writing(connection: sqlite3.Connection, *, wait_s: float) -> None:
             time.sleep(random.uniform(0.0, 0.002))  # noqa: S311 (no secret; at random, so as not to keep step)
         else:
             return
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # SQLite ends it by itself on a full disk
-            connection.execute("ROLLBACK")
-        raise
 
 
 def connect(path: Path, *, read_only: bool = False, vault: Vault | None = None) -> sqlite3.Connection:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vultus.errors import GalleryError
+from vultus.sqlite import transaction
 
 APPLICATION_ID = 0x56554C54  # "VULT": tells a gallery from any other SQLite file
 
@@ -113,16 +114,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Bring a file to the present version, in one transaction; nothing happens to a file that has it."""
     if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         version: int = connection.execute("PRAGMA user_version").fetchone()[
             0
-        ]  # again: now nobody else writes
+        ]  # again: nobody else writes now
         for step in MIGRATIONS[version:]:
             step(connection)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
