@@ -1,4 +1,4 @@
-"""`vultus export`, `quantize` and `prune`: from a run to files, and what is refused on the way."""
+"""`vultus export`, `quantize`, `prune` and `average`: from a run to files, and what is refused on the way."""
 
 import json
 import logging
@@ -17,6 +17,7 @@ from vultus.embed import load_embedder
 from vultus.embed.self_check import reference_face
 from vultus.image import save_image
 from vultus.networks.catalog import NETWORKS
+from vultus.networks.state import read_state
 from vultus.weights.description import FivePoint, Preprocessing
 from vultus.weights.exported import EmbeddingFacts, facts_to_metadata
 
@@ -171,6 +172,10 @@ def test_a_refused_file_is_not_written(vultus: Command, model: Path, tmp_path: P
         (("quantize", "MODEL", "--to", "fp16", "--out", "x.onnx", "--tar"), 2, "--tar compares people"),
         (("prune", "RUN", "--out", "x.pt"), 2, "say what goes"),
         (("prune", "RUN", "--out", "x.pt", "--ratio", "0.5", "--flops", "0.5"), 2, "say what goes"),
+        (("average", "RUN", "--out", "x.pt"), 2, "two networks or more"),
+        (("average", "a.pt", "b.pt", "--out", "x.pt"), 2, "name it (--network"),
+        (("average", "RUN", "b.pt", "--out", "x.pt"), 3, "cannot read b.pt"),
+        (("average", "RUN", "RUN", "--network", "mobilefacenet", "--out", "x.pt"), 2, f"run of {SMALL}, not"),
         (("export", "onnx", "RUN", "--out", "x.onnx", "--metric", "LFW"), 2, "NAME=PERCENT"),
     ],
 )
@@ -194,6 +199,21 @@ def test_pruning_says_what_it_costs_and_how_to_go_on(vultus: Command, run: Path,
     before, after = json.loads(as_json.out)["networks"]
     assert after["params_m"] < 0.65 * before["params_m"]
     assert after["ms"] > 0
+
+
+def test_the_mean_of_a_run_and_of_what_another_left(vultus: Command, run: Path, tmp_path: Path) -> None:
+    state = torch.load(run / "best.pt", weights_only=True)
+    moved = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    torch.save(moved, tmp_path / "moved.pt")
+    out = tmp_path / "mean.safetensors"
+    told = vultus("average", run, tmp_path / "moved.pt", "--out", out)
+    assert told.code == 0, told.err
+    assert f"vultus export onnx {SMALL} --weights {out}" in told.out
+    mean = read_state(out)
+    for name, tensor in state.items():
+        torch.testing.assert_close(mean[name], tensor + 0.5 if tensor.is_floating_point() else tensor)
+    as_json = vultus("average", run, tmp_path / "moved.pt", "--out", out, "--json")
+    assert json.loads(as_json.out)["network"] == SMALL
 
 
 def test_safetensors_from_the_command_line(vultus: Command, run: Path, tmp_path: Path) -> None:

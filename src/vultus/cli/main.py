@@ -9,6 +9,7 @@ from rich.text import Text
 
 from vultus import __version__
 from vultus.cli import (
+    average,
     benchmark,
     calibrate,
     cluster,
@@ -86,6 +87,7 @@ app.command(rich_help_panel=SYSTEM)(train.train)
 app.add_typer(export.app, name="export", rich_help_panel=SYSTEM)
 app.command(rich_help_panel=SYSTEM)(quantize.quantize)
 app.command(rich_help_panel=SYSTEM)(prune.prune)
+app.command(rich_help_panel=SYSTEM)(average.average)
 app.command(rich_help_panel=SYSTEM)(models.models)
 app.command(rich_help_panel=SYSTEM)(doctor.doctor)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel=SYSTEM)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vultus.cli import options
-from vultus.cli.export import Split, State, What, needs_torch, read_gate_faces
+from vultus.cli.export import CROP_COUNT, Split, State, What, needs_torch, read_gate_faces
 from vultus.cli.output import print_json, print_table
-from vultus.cli.reporting import counted
+from vultus.cli.side_by_side import lfw_accuracies
 from vultus.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def prune(
         ),
     ] = None,
     split: Split = "heldout",
+    count: Annotated[
+        int, typer.Option("--count", min=1, help="How many of those faces, spread over them.")
+    ] = CROP_COUNT,
     lfw: Annotated[
         Path | None,
         typer.Option(
@@ -81,7 +85,7 @@ def prune(
     if subject.facts is None:
         raise InputError(f"{subject.name} is no embedding network: only those can be pruned")
     how = Pruning(ratio=ratio, flops=flops, importance=importance, is_global=is_global, round_to=round_to)
-    crops, _ = read_gate_faces(faces, split=split, with_people=False)
+    crops, _ = read_gate_faces(faces, split=split, with_people=False, count=count)
     chosen = default_crops(subject.gate_hw) if crops is None else resized(crops, subject.gate_hw)
     images = subject.feed(chosen)
     pruned = cut(subject.network, images, how)
@@ -108,7 +112,9 @@ def _show(
         )
     ]
     if lfw is not None:
-        for row, accuracy in zip(rows, _accuracies(subject, pruned, lfw), strict=True):
+        both = {"before": subject, "after": replace(subject, network=pruned.network)}
+        accuracies = lfw_accuracies(both, lfw, title="Accuracy before and after")
+        for row, accuracy in zip(rows, accuracies, strict=True):
             row["accuracy"] = round(100 * accuracy, 3)
     if as_json:
         print_json({"ratio": pruned.ratio, "file": str(out), "networks": rows})
@@ -119,23 +125,3 @@ def _show(
     typer.echo(f"wrote {out}. Let it learn again:")
     knobs = f"--set network={subject.name} --set start={out} --set lr=0.001"
     typer.echo(f"  vultus train distil --run runs/pruned {knobs}")
-
-
-def _accuracies(subject: Subject, pruned: Pruned, lfw: Path) -> tuple[float, ...]:
-    """10-fold accuracy of both networks, straight from PyTorch."""
-    from vultus.detect import load_detector
-    from vultus.embed.embedder import SessionEmbedder
-    from vultus.evaluate.pair_sets import read_pair_set
-    from vultus.export.side_by_side import accuracies
-    from vultus.networks.torch_session import TorchSession
-    from vultus.weights.exported import entry_of
-
-    if subject.facts is None:
-        raise InputError(f"{subject.name} is no embedding network")
-    pair_set = read_pair_set("lfw", lfw)
-    embedders = [
-        SessionEmbedder(entry_of(Path(name), name.encode(), subject.facts), TorchSession(network))
-        for name, network in (("before", subject.network), ("after", pruned.network))
-    ]
-    with counted("Accuracy before and after", total=len(pair_set.pairs.images)) as on_progress:
-        return accuracies(pair_set, embedders, detector=load_detector(), on_progress=on_progress)
