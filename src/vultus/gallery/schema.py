@@ -115,9 +115,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
     with transaction(connection):
-        version: int = connection.execute("PRAGMA user_version").fetchone()[
-            0
-        ]  # again: nobody else writes now
+        # Asked again: now nobody else writes.
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         for step in MIGRATIONS[version:]:
             step(connection)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
