@@ -26,13 +26,22 @@ def open_private(
     """
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=not is_shared)
+    set_pragmas(connection, pragmas)
+    return connection
+
+
+def set_pragmas(connection: sqlite3.Connection, pragmas: Iterable[str]) -> None:
+    """Set each, as "name = value"; a connection that refuses one is closed.
+
+    Raises:
+        sqlite3.Error: it refuses, perhaps since the file is no database.
+    """
     try:
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").fetchall()
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +72,7 @@ def average(
 
     name = network or _network_of(sources)
     subjects = [_read(source, name) for source in sources]
-    mean = _read(sources[0], name)
+    mean = replace(subjects[0], network=deepcopy(subjects[0].network))
     mean.network.load_state_dict(mean_state([subject.network.state_dict() for subject in subjects]))
     compared = {**dict(zip(map(str, sources), subjects, strict=True)), "the mean": mean}
     rows: list[dict[str, Any]] = [{"weights": each} for each in compared]

@@ -18,7 +18,7 @@ from pathlib import Path
 from vultus.errors import GalleryError
 from vultus.gallery.schema import VERSION, migrate, version_of
 from vultus.gallery.vault import SealingConnection, Vault
-from vultus.sqlite import committed, empty_log, transaction
+from vultus.sqlite import committed, empty_log, set_pragmas, transaction
 
 PRAGMAS = (
     "foreign_keys = ON",
@@ -325,12 +325,7 @@ def open_file(path: Path, *, mode: str = "rw") -> SealingConnection:
         factory=SealingConnection,
     )
     connection.text_factory = _readable
-    try:
-        for pragma in PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-    except BaseException:
-        connection.close()
-        raise
+    set_pragmas(connection, PRAGMAS)
     return connection
 
 
