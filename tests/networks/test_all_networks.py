@@ -38,6 +38,7 @@ SMALL: dict[str, tuple[int, int]] = {
     "compact-resnet-slim": (112, 112),
     "iresnet18": (112, 112),
     "iresnet18-se": (112, 112),
+    "sface": (112, 112),
 }
 # These weigh every position of their last map, so their input size is fixed when they are built.
 FIXED_SIZE = (
@@ -47,6 +48,7 @@ FIXED_SIZE = (
     "siamese-mobilefacenet",
     "compact-resnet",
     "iresnet",
+    "sface",
 )
 # Compiling and exporting take seconds each; the others here are made of the same layers as these.
 EXPORTED = [name for name in SMALL if name not in {"mobilenet-v1-x0.25", "mobilefacenet-relu", "iresnet18"}]
@@ -321,6 +323,7 @@ GOLDEN: dict[str, list[float]] = {
     "compact-resnet-slim": [-0.00757, 1.66602, 2.62366],
     "iresnet18": [0.03469, 0.96727, -1.52239],
     "iresnet18-se": [0.00891, 1.03684, 1.25137],
+    "sface": [0.01014, 1.39073, -4.26021],
 }
 
 

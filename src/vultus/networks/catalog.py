@@ -12,6 +12,7 @@ from vultus.networks import (
     mtcnn,
     resnet,
     retinaface,
+    sface,
     siamese,
     yolov5_face,
 )
@@ -29,4 +30,5 @@ NETWORKS: Mapping[str, Variant] = {
     **mobilefacenet.VARIANTS,
     **compact_resnet.VARIANTS,
     **iresnet.VARIANTS,
+    **sface.VARIANTS,
 }

@@ -58,7 +58,7 @@ def repair_graph(model: bytes) -> bytes:
     """
     proto = read_graph(model)
     before = proto.SerializeToString(deterministic=True)
-    for mend in (_unpack_blocked_weights, _rewrite_prelu, _drop_what_is_not_read, _free_batch_axis):
+    for mend in (unpack_blocked_weights, _rewrite_prelu, _drop_what_is_not_read, _free_batch_axis):
         mend(proto.graph)
     proto.ir_version = max(proto.ir_version, 4)  # the first in which weights need not be inputs
     after = proto.SerializeToString(deterministic=True)
@@ -80,7 +80,7 @@ def read_graph(model: bytes) -> "ModelProto":
         raise WeightsError(f"the given {len(model)} bytes are no ONNX graph: {error}") from error
 
 
-def _unpack_blocked_weights(graph: "GraphProto") -> None:
+def unpack_blocked_weights(graph: "GraphProto") -> None:
     """Replace the nodes that unpack constants by the unpacked constants."""
     from onnx import numpy_helper
 
