@@ -39,6 +39,14 @@ def test_the_same_layers_with_weights_of_another_size_are_refused() -> None:
         read_sface(model.SerializeToString())
 
 
+def test_a_layer_without_its_weights_is_refused() -> None:
+    model = onnx.load_model_from_string(store.read("sface-int8bq"))
+    last = next(node for node in model.graph.node if node.op_type == "Gemm")
+    del last.input[2]
+    with pytest.raises(WeightsError, match="weights of SFace; Gemm"):
+        read_sface(model.SerializeToString())
+
+
 def test_a_stem_of_stride_2_gives_the_later_maps_the_same_size() -> None:
     crops = torch.zeros(1, 3, 112, 112)
     for stride in (1, 2):

@@ -35,6 +35,13 @@ STRIDES: Final = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of the 13 blocks
 CHANNELS: Final = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 SIZE_HW: Final = (112, 112)
 MAP_PX: Final = 7
+OPERATORS: Final[Mapping[type[nn.Module], str]] = {
+    nn.Conv2d: "Conv",
+    nn.BatchNorm2d: "BatchNormalization",
+    nn.BatchNorm1d: "BatchNormalization",
+    nn.PReLU: "PRelu",
+    nn.Linear: "Gemm",
+}
 
 
 class SFace(nn.Module):
@@ -117,7 +124,7 @@ def read_sface(model: bytes) -> SFace:
         ]
         epsilon = next((field.f for field in node.attribute if field.name == "epsilon"), 1e-5)
         try:
-            layer.load_state_dict(_state_of(layer, kind, tensors, epsilon=epsilon), strict=False)
+            layer.load_state_dict(_state_of(layer, tensors, epsilon=epsilon))
         except (RuntimeError, ValueError) as error:
             raise WeightsError(
                 f"the file must hold the weights of SFace; {kind} {node.name}: {error}"
@@ -125,29 +132,21 @@ def read_sface(model: bytes) -> SFace:
     return network.eval()
 
 
-OPERATORS: Final[Mapping[type[nn.Module], str]] = {
-    nn.Conv2d: "Conv",
-    nn.BatchNorm2d: "BatchNormalization",
-    nn.BatchNorm1d: "BatchNormalization",
-    nn.PReLU: "PRelu",
-    nn.Linear: "Gemm",
-}
-
-
 def _operator_of(layer: nn.Module) -> str | None:
     return OPERATORS.get(type(layer))
 
 
-def _state_of(layer: nn.Module, kind: str, tensors: Sequence[Tensor], *, epsilon: float) -> dict[str, Tensor]:
+def _state_of(layer: nn.Module, tensors: Sequence[Tensor], *, epsilon: float) -> dict[str, Tensor]:
     """What a layer computes as the node does from these constants, by its own names."""
-    if kind == "PRelu":
+    if isinstance(layer, nn.PReLU):
         (slopes,) = tensors
         return {"weight": slopes.flatten()}
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
         gamma, beta, mean, variance = tensors
         # The layer's epsilon is another one than the file's; gamma makes up for it.
         scale = ((variance + layer.eps) / (variance + epsilon)).sqrt()
-        return {"weight": gamma * scale, "bias": beta, "running_mean": mean, "running_var": variance}
+        state = {"weight": gamma * scale, "bias": beta, "running_mean": mean, "running_var": variance}
+        return {**state, "num_batches_tracked": torch.tensor(0)}
     return dict(zip(("weight", "bias"), tensors, strict=False))
 
 
