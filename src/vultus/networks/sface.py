@@ -9,8 +9,8 @@ into it, so that the default embedder can be trained further, cut and exported l
 The paper trains other backbones with its loss; the arrangement is read from the file. Nothing is said there
 of an initialisation; He's normal one is used.
 
-With `stem_stride=2` the stem halves the crop and the second block does not: the later maps are the same, and
-two of the three layers that cost a CPU the most memory traffic are gone. `channels` are the widths between
+With `stem_stride=2` the stem halves the crop and the second block does not: the later maps have the
+same sizes, and the layers of 112 x 112 a quarter of the positions. `channels` are the widths between
 blocks, for networks that were cut.
 
 Zhong, Deng, Hu, Zhao, Li, Wen: SFace: Sigmoid-constrained hypersphere loss for robust face recognition.
@@ -110,7 +110,7 @@ def read_sface(model: bytes) -> SFace:
     unpack_blocked_weights(graph)
     constants = {tensor.name: tensor for tensor in graph.initializer}
     network = SFace()
-    layers = [(layer, kind) for layer in network.modules() if (kind := _operator_of(layer))]
+    layers = [(layer, kind) for layer in network.modules() if (kind := OPERATORS.get(type(layer)))]
     nodes = [node for node in graph.node if node.op_type in OPERATORS.values()]
     if [node.op_type for node in nodes] != [kind for _, kind in layers]:
         raise WeightsError(
@@ -130,10 +130,6 @@ def read_sface(model: bytes) -> SFace:
                 f"the file must hold the weights of SFace; {kind} {node.name}: {error}"
             ) from error
     return network.eval()
-
-
-def _operator_of(layer: nn.Module) -> str | None:
-    return OPERATORS.get(type(layer))
 
 
 def _state_of(layer: nn.Module, tensors: Sequence[Tensor], *, epsilon: float) -> dict[str, Tensor]:
