@@ -17,12 +17,13 @@ from vultus.embed import load_embedder
 from vultus.embed.self_check import reference_face
 from vultus.image import save_image
 from vultus.networks.catalog import NETWORKS
-from vultus.networks.state import read_state
+from vultus.networks.state import load_state, read_state
 from vultus.weights.description import FivePoint, Preprocessing
 from vultus.weights.exported import EmbeddingFacts, facts_to_metadata
 
 Command = Callable[..., Any]
 SMALL = "compact-resnet-slim"
+INTO = ("--into", "compact-sface")
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +173,11 @@ def test_a_refused_file_is_not_written(vultus: Command, model: Path, tmp_path: P
         (("quantize", "MODEL", "--to", "fp16", "--out", "x.onnx", "--tar"), 2, "--tar compares people"),
         (("prune", "RUN", "--out", "x.pt"), 2, "say what goes"),
         (("prune", "RUN", "--out", "x.pt", "--ratio", "0.5", "--flops", "0.5"), 2, "say what goes"),
+        (("prune", "sface", *INTO, "--ratio", "0.5", "--out", "x.pt"), 2, "leave --ratio"),
+        (("prune", "sface", *INTO, "--out", "x.pt"), 2, "name thousands of aligned ones"),
+        (("prune", "RUN", *INTO, "--faces", "PEOPLE", "--out", "x.pt"), 2, "forms of sface"),
+        (("prune", "sface", "--into", "x", "--faces", "PEOPLE", "--out", "x.pt"), 2, "forms of sface"),
+        (("prune", "sface", *INTO, "--faces", "PEOPLE", "--count", "7", "--out", "x.pt"), 2, "8 faces or"),
         (("average", "RUN", "--out", "x.pt"), 2, "two networks or more"),
         (("average", "a.pt", "b.pt", "--out", "x.pt"), 2, "name it (--network"),
         (("average", "RUN", "b.pt", "--out", "x.pt"), 3, "cannot read b.pt"),
@@ -180,9 +186,9 @@ def test_a_refused_file_is_not_written(vultus: Command, model: Path, tmp_path: P
     ],
 )
 def test_what_cannot_be_done_is_said(
-    arguments: tuple[str, ...], code: int, says: str, vultus: Command, model: Path, run: Path
+    arguments: tuple[str, ...], code: int, says: str, vultus: Command, model: Path, run: Path, people: Path
 ) -> None:
-    named = {"MODEL": model, "RUN": run}
+    named = {"MODEL": model, "RUN": run, "PEOPLE": people}
     told = vultus(*(named.get(argument, argument) for argument in arguments))
     assert told.code == code
     assert says in " ".join(told.err.split())
@@ -199,6 +205,20 @@ def test_pruning_says_what_it_costs_and_how_to_go_on(vultus: Command, run: Path,
     before, after = json.loads(as_json.out)["networks"]
     assert after["params_m"] < 0.65 * before["params_m"]
     assert after["ms"] > 0
+
+
+def test_sface_fills_its_narrower_form(vultus: Command, people: Path, tmp_path: Path) -> None:
+    out = tmp_path / "start.pt"
+    arguments = ("prune", "sface", *INTO, "--faces", people, "--out", out)
+    told = vultus(*arguments, "--count", 12, "--stem-steps", 2)
+    assert told.code == 0, told.err
+    assert "mean cosine to sface, layers solved: " in told.out
+    assert f"--set network=compact-sface --set start={out}" in told.out
+    load_state(NETWORKS["compact-sface"].build(), out, what="a compact-sface")
+    as_json = json.loads(vultus(*arguments, "--count", 12, "--stem-steps", 2, "--json").out)
+    before, after = as_json["networks"]
+    assert after["gflops"] < 0.55 * before["gflops"]
+    assert list(as_json["cosines"]) == ["channels dropped", "stem learnt", "layers solved"]
 
 
 def test_the_mean_of_a_run_and_of_what_another_left(vultus: Command, run: Path, tmp_path: Path) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 import typer
 
 from vultus.cli import options
 from vultus.cli.export import CROP_COUNT, Split, State, What, needs_torch, read_gate_faces
 from vultus.cli.output import print_json, print_table
+from vultus.cli.reporting import counted
 from vultus.cli.side_by_side import lfw_accuracies
 from vultus.errors import InputError
 
 if TYPE_CHECKING:
-    from vultus.export.prune import Pruned
     from vultus.export.subjects import Subject
+    from vultus.networks.measure import Cost
+    from vultus.types import FloatArray
+
+NARROW_COUNT: Final = 4096
 
 
 def prune(
@@ -45,16 +50,37 @@ def prune(
         bool, typer.Option("--global/--each-layer", help="Compare channels over all layers, or within each.")
     ] = False,
     round_to: Annotated[int, typer.Option(min=1, help="Widths are multiples of this.")] = 8,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            "--into",
+            metavar="NETWORK",
+            help="Of sface: fill this narrower form, and solve its layers for what is gone.",
+            show_default=False,
+        ),
+    ] = None,
+    stem_steps: Annotated[
+        int, typer.Option("--stem-steps", min=2, help="Of --into: in which its stem learns.")
+    ] = 350,
     faces: Annotated[
         Path | None,
         typer.Option(
-            "--faces", metavar="DIR", help="Aligned faces, for the importance taylor.", show_default=False
+            "--faces",
+            metavar="DIR",
+            help="Aligned faces, for the importance taylor and for --into.",
+            show_default=False,
         ),
     ] = None,
     split: Split = "heldout",
     count: Annotated[
-        int, typer.Option("--count", min=1, help="How many of those faces, spread over them.")
-    ] = CROP_COUNT,
+        int | None,
+        typer.Option(
+            "--count",
+            min=1,
+            help=f"How many of those faces, spread over them: {CROP_COUNT}, of --into {NARROW_COUNT}.",
+            show_default=False,
+        ),
+    ] = None,
     lfw: Annotated[
         Path | None,
         typer.Option(
@@ -73,55 +99,100 @@ def prune(
     Example: vultus prune runs/distil --ratio 0.2 --out pruned.pt --lfw LFW
 
     Example: vultus prune runs/distil --flops 0.5 --importance taylor --faces FACES --out pruned.pt
+
+    Example: vultus prune sface --into compact-sface --faces FACES --split train --out start.pt
     """
     needs_torch()
     from vultus.export.crops import default_crops, resized
     from vultus.export.prune import Pruning
-    from vultus.export.prune import prune as cut
+    from vultus.export.prune import prune as cut_channels
     from vultus.export.state import write_state
     from vultus.export.subjects import load_subject
 
     subject = load_subject(what, weights=weights)
     if subject.facts is None:
         raise InputError(f"{subject.name} is no embedding network: only those can be pruned")
-    how = Pruning(ratio=ratio, flops=flops, importance=importance, is_global=is_global, round_to=round_to)
-    crops, _ = read_gate_faces(faces, split=split, with_people=False, count=count)
+    if into is not None:
+        if (ratio, flops) != (None, None):
+            raise InputError("--into says how narrow every layer becomes: leave --ratio and --flops out")
+        if faces is None:
+            raise InputError("--into solves layers for real faces: name thousands of aligned ones (--faces)")
+    crops, _ = read_gate_faces(
+        faces, split=split, with_people=False, count=count or (NARROW_COUNT if into else CROP_COUNT)
+    )
     chosen = default_crops(subject.gate_hw) if crops is None else resized(crops, subject.gate_hw)
     images = subject.feed(chosen)
-    pruned = cut(subject.network, images, how)
-    write_state(pruned.network, out)
-    _show(subject, pruned, images, lfw=lfw, out=out, as_json=as_json)
+    if into is not None:
+        told = _narrowed(subject, into, images, stem_steps=stem_steps)
+    else:
+        how = Pruning(ratio=ratio, flops=flops, importance=importance, is_global=is_global, round_to=round_to)
+        cut = cut_channels(subject.network, images, how)
+        told = _Told(replace(subject, network=cut.network), cut.before, cut.after, {"ratio": cut.ratio})
+    write_state(told.after.network, out)
+    _show(subject, told, images, lfw=lfw, out=out, as_json=as_json)
+
+
+class _Told(NamedTuple):
+    """The network that was cut, the costs, and what else is to be said."""
+
+    after: Subject
+    cost_before: Cost
+    cost_after: Cost
+    facts: Mapping[str, Any]
+
+
+def _narrowed(subject: Subject, name: str, images: FloatArray, *, stem_steps: int) -> _Told:
+    """SFace's narrower form, filled from it.
+
+    Raises:
+        InputError: another network, or another form.
+    """
+    from vultus.export.narrow import STEM_BLOCKS, narrow
+    from vultus.networks.sface import STRIDES, VARIANTS, SFace
+
+    others = [other for other in VARIANTS if other != subject.name]
+    wide, slim = subject.network, VARIANTS[name].build() if name in VARIANTS else None
+    if not isinstance(wide, SFace) or not isinstance(slim, SFace):
+        raise InputError(
+            f"--into knows the forms of sface ({', '.join(others)}), got {name!r} for {subject.name}"
+        )
+    total = stem_steps + len(STRIDES) - STEM_BLOCKS
+    with counted("Filling the narrow network", total=total) as on_progress:
+        filled = narrow(wide, slim, images, steps=stem_steps, on_progress=on_progress)
+    cosines = {step: round(cosine, 4) for step, cosine in filled.cosines.items()}
+    after = replace(subject, name=name, network=filled.network)
+    return _Told(after, filled.before, filled.after, {"cosines": cosines})
 
 
 def _show(
-    subject: Subject, pruned: Pruned, images: Any, *, lfw: Path | None, out: Path, as_json: bool
+    subject: Subject, told: _Told, images: FloatArray, *, lfw: Path | None, out: Path, as_json: bool
 ) -> None:
     """What it cost, what it costs, and how to go on."""
     from vultus.export.prune import milliseconds
 
+    both = {"before": (subject, told.cost_before), "after": (told.after, told.cost_after)}
     rows: list[dict[str, Any]] = [
         {
             "network": name,
             "params_m": round(cost.params_m, 4),
             "gflops": round(cost.gflops, 4),
-            "ms": round(milliseconds(network, images), 2),
+            "ms": round(milliseconds(of.network, images), 2),
         }
-        for name, network, cost in (
-            ("before", subject.network, pruned.before),
-            ("after", pruned.network, pruned.after),
-        )
+        for name, (of, cost) in both.items()
     ]
     if lfw is not None:
-        both = {"before": subject, "after": replace(subject, network=pruned.network)}
-        accuracies = lfw_accuracies(both, lfw, title="Accuracy before and after")
+        subjects = {name: of for name, (of, _) in both.items()}
+        accuracies = lfw_accuracies(subjects, lfw, title="Accuracy before and after")
         for row, accuracy in zip(rows, accuracies, strict=True):
             row["accuracy"] = round(100 * accuracy, 3)
     if as_json:
-        print_json({"ratio": pruned.ratio, "file": str(out), "networks": rows})
+        print_json({**told.facts, "file": str(out), "networks": rows})
         return
     headings = {"network": subject.name, "params_m": "parameters, M", "gflops": "multiply-adds, G"}
     headings |= {"ms": "ms a face, eager"} | ({"accuracy": "accuracy, %"} if lfw is not None else {})
     print_table(rows, columns=headings)
+    for step, cosine in told.facts.get("cosines", {}).items():
+        typer.echo(f"mean cosine to {subject.name}, {step}: {cosine:.3f}")
     typer.echo(f"wrote {out}. Let it learn again:")
-    knobs = f"--set network={subject.name} --set start={out} --set lr=0.001"
+    knobs = f"--set network={told.after.name} --set start={out} --set lr=0.001"
     typer.echo(f"  vultus train distil --run runs/pruned {knobs}")

@@ -23,15 +23,18 @@ from vultus.networks import mtcnn, siamese
 from vultus.networks.catalog import NETWORKS
 from vultus.networks.retinaface import VARIANTS as RETINAFACES
 from vultus.networks.retinaface import RetinaFaceNet
+from vultus.networks.sface import read_sface
 from vultus.networks.state import load_state, read_state
 from vultus.networks.yolov5_face import YOLOv5FaceNet
 from vultus.types import Crops, FloatArray
 from vultus.weights.description import BoxMargin, FivePoint, Preprocessing
 from vultus.weights.exported import EmbeddingFacts, facts_to_metadata
 from vultus.weights.metadata import to_metadata
+from vultus.weights.store import read
 
 FIVE_POINT_PX: Final = 112
 FACENET_MARGIN_PX: Final = 14  # of 160, as the public FaceNets were trained
+PUBLIC_SFACE: Final = "sface-int8bq"  # of the two forms, the one that is a quarter of the download
 DETECTOR_HW: Final = (128, 192)  # where detectors are compared: small, and both divisible by every stride
 CLASSIFIER: Final = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3, size_hw=(224, 224))
 
@@ -154,7 +157,7 @@ def load_subject(
 
     Args:
         what: a folder of `vultus train`, or a name in `vultus models`.
-        weights: a state dict; of a run it is best.pt unless another is given.
+        weights: a state dict; of a run it is best.pt unless another is given, of `sface` the public ones.
         channels: the order in which a RetinaFace saw colours; None: RGB in our runs, BGR in public weights.
 
     Raises:
@@ -169,6 +172,8 @@ def load_subject(
         name, size_px = what, None
     if name not in NETWORKS:
         raise InputError(f"{what!r} is neither a run's folder nor a network; `vultus models` lists those")
+    if weights is None and name == "sface":
+        return subject_of(name, read_sface(read(PUBLIC_SFACE)))
     if weights is None:
         raise InputError(f"{what!r} is a network without weights: name its state dict (--weights best.pt)")
     network = load_state(_built(name, weights, channels), weights, what=f"a {name}")

@@ -11,7 +11,8 @@ of an initialisation; He's normal one is used.
 
 With `stem_stride=2` the stem halves the crop and the second block does not: the later maps have the
 same sizes, and the layers of 112 x 112 a quarter of the positions. `channels` are the widths between
-blocks, for networks that were cut.
+blocks, for networks that were cut: `compact-sface` has half the multiply-adds, and ReLU, which is several
+times as fast as PReLU where CPUs compute blocks of channels.
 
 Zhong, Deng, Hu, Zhao, Li, Wen: SFace: Sigmoid-constrained hypersphere loss for robust face recognition.
 IEEE TIP 2021. https://arxiv.org/abs/2205.12010
@@ -19,6 +20,7 @@ Howard et al.: MobileNets. 2017. https://arxiv.org/abs/1704.04861
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final, Literal
 
 import torch
@@ -33,6 +35,7 @@ from vultus.runtime.graph import read_graph, unpack_blocked_weights
 
 STRIDES: Final = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of the 13 blocks
 CHANNELS: Final = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
+COMPACT_CHANNELS: Final = (32, 48, 96, 96, 192, 192, 384, 384, 384, 384, 384, 384, 640, 320)
 SIZE_HW: Final = (112, 112)
 MAP_PX: Final = 7
 OPERATORS: Final[Mapping[type[nn.Module], str]] = {
@@ -148,4 +151,10 @@ def _state_of(layer: nn.Module, tensors: Sequence[Tensor], *, epsilon: float) ->
 
 VARIANTS: Mapping[str, Variant] = {
     "sface": Variant(SFace, SIZE_HW, embedding_size=128, pixel_std=128.0),
+    "compact-sface": Variant(
+        partial(SFace, channels=COMPACT_CHANNELS, stem_stride=2, activation="relu"),
+        SIZE_HW,
+        embedding_size=128,
+        pixel_std=128.0,
+    ),
 }
