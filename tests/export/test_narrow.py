@@ -1,10 +1,12 @@
 """A wide SFace in a narrower one: what is solved for is nearer than what was dropped."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from tests.export.conftest import trained_looking
-from torch import Tensor
+from torch import Tensor, nn
 
 from vultus.errors import InputError
 from vultus.export.narrow import (
@@ -25,7 +27,13 @@ SLIM = (4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8)
 def faces(count: int) -> Tensor:
     """Smooth pictures: noise of 7 x 7 positions, enlarged."""
     chance = torch.Generator().manual_seed(count)
-    return F.interpolate(torch.randn(count, 3, 7, 7, generator=chance), size=112, mode="bilinear")
+    made: Tensor = F.interpolate(torch.randn(count, 3, 7, 7, generator=chance), size=112, mode="bilinear")
+    return made
+
+
+def layers_of(network: SFace, block: int) -> Any:
+    """Depthwise, batch norm, activation, pointwise, batch norm, activation."""
+    return network.blocks[block]
 
 
 def wide() -> SFace:
@@ -33,10 +41,9 @@ def wide() -> SFace:
     network = SFace(channels=WIDE, embedding_size=16)
     trained_looking(network)
     with torch.no_grad():  # embeddings as far apart as trained ones: their mean is none of them
-        raw = network(faces(32))
-        network.bn.running_mean += (
-            raw.mean(0) * (network.bn.running_var + network.bn.eps).sqrt() / network.bn.weight
-        )
+        norm: Any = network.bn
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.running_mean += network(faces(32)).mean(0) / scale
     return network
 
 
@@ -56,21 +63,18 @@ def test_the_form_is_that_of_the_narrow_network(narrowed: Narrowed) -> None:
 
 def test_what_another_channel_tells_is_made_up_for() -> None:
     doubled = wide()
+    # The last two channels behind a block say the same, also behind the filter that comes next.
+    both = [*layers_of(doubled, 6)[3:], *layers_of(doubled, 7)[:3]]
     with torch.no_grad():
-        for layer in doubled.blocks[6][3:]:  # its last two channels say the same, behind the next filter too
-            for tensor in (*layer.parameters(), *layer.buffers()):
-                if tensor.ndim:
-                    tensor[-1] = tensor[-2]
-        for layer in doubled.blocks[7][:3]:
-            for tensor in (*layer.parameters(), *layer.buffers()):
-                if tensor.ndim:
-                    tensor[-1] = tensor[-2]
-        doubled.blocks[7][3].weight[:, -2:] *= 4
+        for tensor in (one for layer in both for one in (*layer.parameters(), *layer.buffers())):
+            if tensor.ndim:
+                tensor[-1] = tensor[-2]
+        layers_of(doubled, 7)[3].weight[:, -2:] *= 4
     channels = [*WIDE]
     channels[7] -= 1
     slim = SFace(channels=channels, embedding_size=16)
     for few, many in zip(slim.modules(), doubled.modules(), strict=True):
-        if isinstance(few, torch.nn.PReLU):
+        if isinstance(few, nn.PReLU):
             few.load_state_dict({"weight": many.state_dict()["weight"][: few.num_parameters]})
     cosines = narrow(doubled, slim, faces(64), steps=2).cosines
     assert cosines["channels dropped"] < 0.8
@@ -86,7 +90,7 @@ def test_the_cosine_is_that_of_the_faces_kept_aside(narrowed: Narrowed) -> None:
 def test_the_same_width_and_form_is_the_same_network() -> None:
     same = SFace(channels=WIDE, embedding_size=16, activation="prelu")
     for few, many in zip(same.modules(), wide().modules(), strict=True):
-        if isinstance(few, torch.nn.PReLU):
+        if isinstance(few, nn.PReLU):
             few.load_state_dict(many.state_dict())
     filled = narrow(wide(), same, faces(64), steps=2)
     assert filled.cosines["channels dropped"] == pytest.approx(1, abs=1e-5)
@@ -105,7 +109,7 @@ def test_the_wide_network_is_left_as_it_was() -> None:
 
 def test_a_channel_that_nothing_reads_moves_nothing() -> None:
     network = wide().requires_grad_(False)
-    network.blocks[5][0].weight[3] = 0  # nobody sees the fourth channel behind block 4
+    layers_of(network, 5)[0].weight[3] = 0  # nobody sees the fourth channel behind block 4
     network.map_bn.weight[7] = 0
     scores = sensitivities(network, faces(8), chance=torch.Generator().manual_seed(0))
     assert [len(score) for score in scores] == list(WIDE)
@@ -118,8 +122,8 @@ def test_a_channel_that_nothing_reads_moves_nothing() -> None:
 def test_least_squares_find_the_weights_that_made_the_answers(stride: int) -> None:
     torch.manual_seed(0)
     maps = torch.randn(6, 5, 9, 9)
-    depthwise = torch.nn.Conv2d(5, 5, 3, stride, 1, groups=5)
-    pointwise = torch.nn.Conv2d(5, 4, 1)
+    depthwise = nn.Conv2d(5, 5, 3, stride, 1, groups=5)
+    pointwise = nn.Conv2d(5, 4, 1)
     with torch.no_grad():
         found = _solution(*_depthwise(maps, depthwise(maps), stride))
         torch.testing.assert_close(found[:, :9, 0], depthwise.weight.flatten(1), atol=1e-3, rtol=1e-2)
