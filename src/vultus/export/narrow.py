@@ -102,7 +102,8 @@ def narrow(
     is_aside = torch.arange(len(images)) % ASIDE_EVERY == 0
     images, aside = images[~is_aside], images[is_aside]
     chance = torch.Generator().manual_seed(0)
-    scores = sensitivities(wide, images[:SENSED], chance=chance)
+    order = torch.randperm(len(images), generator=chance)  # sets come sorted by person
+    scores = sensitivities(wide, images[order[:SENSED]], chance=chance)
     kept = [
         score.topk(count).indices.sort().values for score, count in zip(scores, widths(slim), strict=True)
     ]
@@ -111,7 +112,7 @@ def narrow(
     cosines["channels dropped"] = _mean_cosine(slim, wide, aside)
     _learn_stem(wide, slim, images, kept[STEM_BLOCKS], steps=steps, chance=chance, tell=tell)
     cosines["stem learnt"] = _mean_cosine(slim, wide, aside)
-    _solve_blocks(wide, slim, images[:SOLVED], kept, tell=tell)
+    _solve_blocks(wide, slim, images[order[:SOLVED]], kept, tell=tell)
     cosines["layers solved"] = _mean_cosine(slim, wide, aside)
     return Narrowed(slim, cost_of(wide, (images[:1],)), cost_of(slim, (images[:1],)), cosines)
 

@@ -34,7 +34,7 @@ from vultus.weights.store import read
 
 FIVE_POINT_PX: Final = 112
 FACENET_MARGIN_PX: Final = 14  # of 160, as the public FaceNets were trained
-PUBLIC_SFACE: Final = "sface-int8bq"  # of the two forms, the one that is a quarter of the download
+PUBLIC_SFACE: Final = "sface-int8bq"  # of the two forms, the one that comes with the installation
 DETECTOR_HW: Final = (128, 192)  # where detectors are compared: small, and both divisible by every stride
 CLASSIFIER: Final = Preprocessing(mean=(127.5,) * 3, std=(127.5,) * 3, size_hw=(224, 224))
 

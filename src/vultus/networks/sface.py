@@ -11,8 +11,8 @@ of an initialisation; He's normal one is used.
 
 With `stem_stride=2` the stem halves the crop and the second block does not: the later maps have the
 same sizes, and the layers of 112 x 112 a quarter of the positions. `channels` are the widths between
-blocks, for networks that were cut: `compact-sface` has half the multiply-adds, and ReLU, which is several
-times as fast as PReLU where CPUs compute blocks of channels.
+blocks, for networks that were cut: `compact-sface` has half the multiply-adds, and ReLU, which
+runtimes compute within the convolution.
 
 Zhong, Deng, Hu, Zhao, Li, Wen: SFace: Sigmoid-constrained hypersphere loss for robust face recognition.
 IEEE TIP 2021. https://arxiv.org/abs/2205.12010
