@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vultus.benchmark.measuring import Measured, measure
+from vultus.benchmark.measuring import Measured, _is_bf16, measure
 from vultus.benchmark.networks import embedding_work, work_of_one
 from vultus.benchmark.peak import Peak
 from vultus.benchmark.report import facts, pictures, rows
@@ -17,6 +17,7 @@ from vultus.benchmark.subjects import Parts, crops_of, photos_of, prepare, scene
 from vultus.benchmark.work import Work
 from vultus.errors import FaceCountError
 from vultus.image import encode_png
+from vultus.weights import store
 
 RETINAFACE = Parts("detector", detector="retinaface")
 
@@ -83,6 +84,15 @@ def test_the_whole_is_one_detection_and_as_many_embeddings_as_faces(photos: list
     one_face = embedding_work(Parts("embedder"))
     assert whole.multiply_adds == detection.multiply_adds + 6 * one_face.multiply_adds
     assert one_face.multiply_adds == work_of_one(Parts("embedder"), photos[0]).multiply_adds
+
+
+def test_an_exported_file_is_measured_as_its_name_in_the_catalogue() -> None:
+    file = store.find("compact-resnet-vultus")
+    assert file.suffix == ".onnx"
+    named, given = Parts("embedder", embedder="compact-resnet-vultus"), Parts("embedder", embedder=str(file))
+    assert embedding_work(given) == embedding_work(named)
+    assert _is_bf16(named)
+    assert not _is_bf16(given)  # only the catalogue knows of weights that were tried in bfloat16
 
 
 def test_mtcnn_runs_three_networks(photos: list[bytes]) -> None:

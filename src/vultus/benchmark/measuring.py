@@ -12,8 +12,9 @@ from vultus.benchmark.subjects import Parts, prepare
 from vultus.benchmark.timing import Latency, latency_of, times_of
 from vultus.benchmark.work import Work
 from vultus.detect import DEFAULT_WEIGHTS
+from vultus.embed.loading import read_embedder
 from vultus.runtime.device import machine, usable_cores
-from vultus.weights.catalog import entry, find
+from vultus.weights.catalog import find
 
 BATCHES: Final = (1, 2, 4, 8, 16, 32)
 MAX_SECONDS: Final = 3.0  # for each point of the throughput
@@ -136,6 +137,6 @@ def _roofline(parts: Parts, photo: bytes, *, threads: int, per_second: float) ->
 def _is_bf16(parts: Parts) -> bool:
     """Whether the (larger) network of these parts may run in bfloat16, so that the peak is measured alike."""
     if parts.kind != "detector":
-        return entry(parts.embedder).is_bf16_faithful
+        return read_embedder(parts.embedder)[0].is_bf16_faithful
     known = find(str(parts.options.get("weights") or DEFAULT_WEIGHTS.get(parts.detector)))
     return known is not None and known.is_bf16_faithful

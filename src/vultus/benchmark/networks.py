@@ -12,7 +12,7 @@ from vultus.benchmark.work import NO_WORK, Work, work_of
 from vultus.detect import DEFAULT_WEIGHTS, MtcnnDetector, RetinaFaceDetector, Yolov5FaceDetector
 from vultus.detect.loading import open_weights
 from vultus.detect.mtcnn import MtcnnSessions, read_models
-from vultus.embed.loading import read_model
+from vultus.embed.loading import read_embedder
 from vultus.errors import WeightsError
 from vultus.image import load_image
 from vultus.interfaces import Detector, Session
@@ -20,7 +20,7 @@ from vultus.runtime import OnnxSession
 from vultus.runtime.onnx import CPU
 from vultus.types import FloatArray
 from vultus.weights import store
-from vultus.weights.catalog import entry, find
+from vultus.weights.catalog import find
 from vultus.weights.description import RetinaFaceDecoding, Yolov5FaceDecoding
 
 _FAMILIES: Final = {
@@ -63,11 +63,11 @@ def work_of_one(parts: Parts, photo: bytes) -> Work:
 
 def embedding_work(parts: Parts) -> Work:
     """Of one face."""
-    weights = entry(parts.embedder)
+    weights, model = read_embedder(parts.embedder)
     size_hw = weights.preprocessing.size_hw
     if size_hw is None:
-        raise WeightsError(f"the catalogue states no input size for {weights.name!r}")
-    return work_of(read_model(weights), (1, 3, *size_hw))
+        raise WeightsError(f"no input size is stated for {weights.name!r}")
+    return work_of(model, (1, 3, *size_hw))
 
 
 def detection_work(parts: Parts, photo: bytes) -> tuple[Work, int]:

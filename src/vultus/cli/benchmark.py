@@ -97,6 +97,8 @@ def embedder(
     Example: vultus benchmark embedder --runtime openvino
 
     Example: vultus benchmark embedder photos/ --embedder sface-int8bq --batches 1,8,32 --output speed/
+
+    Example: vultus benchmark embedder --embedder ours.onnx
     """
     measured = _measure(
         "embedder",

@@ -40,7 +40,7 @@ def load_embedder(
         DeviceError: a provider does not run here.
         MissingExtraError: the runtime is not installed.
     """
-    weights, model = _read(name)
+    weights, model = read_embedder(name)
     session = open_session(
         model,
         runtime=runtime,
@@ -52,8 +52,12 @@ def load_embedder(
     return SessionEmbedder(weights, session, flip=flip, batch=batch)
 
 
-def _read(name: str) -> tuple[WeightsEntry, bytes]:
-    """What is known about the network of this name or file, and its graph."""
+def read_embedder(name: str) -> tuple[WeightsEntry, bytes]:
+    """What is known about the network of this name in the catalogue, or of this file, and its graph.
+
+    Raises:
+        WeightsError: no such network, not in the ONNX format, or its file is missing or damaged.
+    """
     if name not in CATALOG and name.endswith(".onnx"):
         return read_exported(Path(name))
     weights = entry(name)
