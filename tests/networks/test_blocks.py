@@ -9,6 +9,7 @@ from vultus.networks.blocks import (
     LAYERS,
     Activation,
     GlobalDepthwise,
+    StridedDepthwise,
     activation_layer,
     conv_bn_act,
     init_he_normal,
@@ -70,6 +71,24 @@ def test_one_weight_per_position_is_the_same_convolution_with_the_same_gradients
         values = layer.train(is_training)(maps)
         torch.testing.assert_close(values, plain)
         torch.testing.assert_close(torch.autograd.grad(values.square().sum(), [maps, layer.weight]), expected)
+
+
+def test_a_depthwise_stride_trains_in_float_under_autocast_and_is_a_plain_convolution_otherwise() -> None:
+    torch.manual_seed(0)
+    layer, maps = conv_bn_act(6, 6, stride=2, groups=6)[0], torch.randn(2, 6, 7, 5, requires_grad=True)
+    assert isinstance(layer, StridedDepthwise)
+    plain = nn.functional.conv2d(maps, layer.weight, stride=2, padding=1, groups=6)
+    expected = torch.autograd.grad(plain.square().sum(), [maps, layer.weight])
+    values = layer(maps)
+    torch.testing.assert_close(values, plain)
+    torch.testing.assert_close(torch.autograd.grad(values.square().sum(), [maps, layer.weight]), expected)
+    half = maps.detach().bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        trained, used = layer(half), layer.eval()(half)
+    assert trained.dtype == used.dtype == torch.bfloat16
+    in_float = nn.functional.conv2d(half.float(), layer.weight, stride=2, padding=1, groups=6)
+    torch.testing.assert_close(trained, in_float.bfloat16())
+    torch.testing.assert_close(used, in_float.bfloat16(), rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize(("groups", "fan_out"), [(1, 128 * 9), (64, 2 * 9)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vultus.networks.blocks import GlobalDepthwise
+from vultus.networks.blocks import GlobalDepthwise, StridedDepthwise
 from vultus.networks.mobilefacenet import MobileFaceNet
 from vultus.networks.retinaface import retinaface
 from vultus.training.losses import ArcFaceLoss
@@ -42,7 +42,7 @@ def test_a_real_network_has_each_parameter_in_one_group(network: nn.Module) -> N
     assert not decayed & left_alone
     layers = dict(network.named_modules())
     kinds = {type(layers[name.rpartition(".")[0]]) for name in decayed}
-    assert kinds <= {nn.Conv2d, GlobalDepthwise, nn.Linear}
+    assert kinds <= {nn.Conv2d, StridedDepthwise, GlobalDepthwise, nn.Linear}
     assert any(
         "PReLU" in type(layers[name.rpartition(".")[0]]).__name__ for name in left_alone
     ) or isinstance(network, type(retinaface()))

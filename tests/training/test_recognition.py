@@ -113,6 +113,17 @@ def test_a_network_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         network_of(settings(network="compact-resnet", start=start))
 
 
+def test_norms_keep_the_statistics_of_a_start_where_that_is_asked_for(tmp_path: Path) -> None:
+    start = tmp_path / "start.pt"
+    torch.save(network_of(settings()).state_dict(), start)
+    network = network_of(settings(start=start, freeze_norms=True))
+    network(torch.rand(2, 3, 112, 112))
+    state = torch.load(start)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    with pytest.raises(InputError, match="name one with start=FILE"):
+        network_of(settings(freeze_norms=True))
+
+
 @pytest.mark.parametrize(
     ("name", "std"),
     [(SLIM, 127.5), ("facenet-mobilenet-v1-x0.25", 128.0), ("iresnet18", 127.5), ("mobilefacenet", 128.0)],

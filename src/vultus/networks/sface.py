@@ -113,7 +113,12 @@ def read_sface(model: bytes) -> SFace:
     unpack_blocked_weights(graph)
     constants = {tensor.name: tensor for tensor in graph.initializer}
     network = SFace()
-    layers = [(layer, kind) for layer in network.modules() if (kind := OPERATORS.get(type(layer)))]
+    layers = [
+        (layer, operator)
+        for layer in network.modules()
+        for kind, operator in OPERATORS.items()
+        if isinstance(layer, kind)
+    ]
     nodes = [node for node in graph.node if node.op_type in OPERATORS.values()]
     if [node.op_type for node in nodes] != [kind for _, kind in layers]:
         raise WeightsError(

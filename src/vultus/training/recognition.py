@@ -17,6 +17,7 @@ from vultus.match.false_matches import carried_rates
 from vultus.networks.catalog import NETWORKS
 from vultus.networks.embedding import unit, widen
 from vultus.networks.facenet import FeatureNetwork
+from vultus.networks.frozen_norms import freeze_norms
 from vultus.networks.state import load_state
 from vultus.training.data.face_augment import AUGMENTATIONS, CROP_PX
 from vultus.training.data.identities import IdentitySet, Selection, crop_counts, select
@@ -43,6 +44,7 @@ class RecogniserSettings(TrainSettings):
             split `heldout`.
         network: an embedding network of `vultus models`.
         start: a state dict of that network to go on from; None starts with fresh weights.
+        freeze_norms: batch norms keep the statistics of `start`: a faster step (`networks/frozen_norms.py`).
         augmentation: none, mirror, light or strong.
         cache: folder for decoded crops, which are read many times faster; None decodes anew each time.
     """
@@ -53,6 +55,7 @@ class RecogniserSettings(TrainSettings):
     heldout: Path | None = Path("../shared/data/faces")
     network: str = "compact-resnet"
     start: Path | None = None
+    freeze_norms: bool = False
     augmentation: Augmentation = "light"
     cache: Path | None = Path("runs/cache")
 
@@ -124,14 +127,18 @@ def network_of(settings: RecogniserSettings) -> nn.Module:
     """The network, fresh or as it was left.
 
     Raises:
-        InputError: no embedding network of this name.
+        InputError: no embedding network of this name; norms to freeze that have no statistics yet.
         WeightsError: `start` does not hold its weights.
     """
     embedding_size_of(settings)  # refuses what is none
+    if settings.freeze_norms and settings.start is None:
+        raise InputError("freeze_norms keeps the statistics of a start: name one with start=FILE")
     torch.manual_seed(settings.seed)
     network = NETWORKS[settings.network].build()
     if settings.start is not None:
         load_state(network, settings.start, what=f"a {settings.network}")
+    if settings.freeze_norms:
+        freeze_norms(network)
     return network.train()
 
 
