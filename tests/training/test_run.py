@@ -66,6 +66,18 @@ def test_what_changes_no_number_may_change(tmp_path: Path, labels: Path) -> None
     opened(tmp_path / "run", labels, workers=3, threads=2, devices=4, log_every=7, checkpoint_minutes=1.0)
 
 
+def test_a_run_that_is_older_than_a_knob_goes_on_with_its_default(tmp_path: Path, labels: Path) -> None:
+    run = opened(tmp_path / "run", labels)
+    recipe = told(run)
+    for knob in ("weight", "milestones", "teacher"):
+        del recipe["settings"][knob]
+    (run.folder / "recipe.json").write_text(json.dumps(recipe))
+    opened(run.folder, labels)
+    assert told(run) == recipe
+    with pytest.raises(TrainingError, match=r"weight was 1\.0, is 2\.0"):
+        opened(run.folder, labels, weight=2.0)
+
+
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [

@@ -113,8 +113,11 @@ def prune(
     if subject.facts is None:
         raise InputError(f"{subject.name} is no embedding network: only those can be pruned")
     if into is not None:
-        if (ratio, flops) != (None, None):
-            raise InputError("--into says how narrow every layer becomes: leave --ratio and --flops out")
+        if (ratio, flops, importance, is_global, round_to) != (None, None, "l2", False, 8):
+            raise InputError(
+                "--into says how narrow every layer becomes, and solves for it: leave --ratio, --flops, "
+                "--importance, --global and --round-to out"
+            )
         if faces is None:
             raise InputError("--into solves layers for real faces: name thousands of aligned ones (--faces)")
     crops, _ = read_gate_faces(

@@ -15,7 +15,7 @@ import io
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -82,7 +82,7 @@ def open_run(folder: Path, recipe: TrainSettings, *, data: Mapping[str, Path]) -
     folder.mkdir(parents=True, exist_ok=True)
     told = {
         "recipe": type(recipe).__name__,
-        "settings": json.loads(json.dumps(asdict(recipe), default=str)),
+        "settings": _plain(asdict(recipe)),
         "data": {name: describe(path) for name, path in data.items()},
         "commit": commit(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,11 +91,24 @@ def open_run(folder: Path, recipe: TrainSettings, *, data: Mapping[str, Path]) -
     }
     file = folder / "recipe.json"
     if file.exists():
-        _check_same(json.loads(file.read_text(encoding="utf-8")), told, folder=folder)
+        before = json.loads(file.read_text(encoding="utf-8"))
+        before["settings"] = _defaults(recipe) | before["settings"]
+        _check_same(before, told, folder=folder)
     else:
         with replace_file(file) as stream:
             stream.write(json.dumps(told, indent=2).encode())
     return Run(folder)
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(settings, default=str))
+    return plain
+
+
+def _defaults(recipe: TrainSettings) -> dict[str, Any]:
+    """What a run that does not name a knob did: one that is older than the knob did what is its default."""
+    return _plain({knob.name: knob.default for knob in fields(recipe) if knob.default is not MISSING})
 
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) -> None:
