@@ -6,9 +6,18 @@ import pytest
 import typer
 
 from vultus.cli import app
-from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, MAX_TURN, MIN_FACE_PX, MIN_SHARPNESS
+from vultus.defaults import (
+    ACCURATE_EMBEDDER,
+    DEFAULT_DETECTOR,
+    DEFAULT_EMBEDDER,
+    MAX_TURN,
+    MIN_FACE_PX,
+    MIN_SHARPNESS,
+)
 from vultus.detect import DEFAULT_WEIGHTS, DETECTORS, load_detector
 from vultus.embed import embedder_names, load_embedder
+from vultus.training.recipes.distil import DistilRecipe
+from vultus.weights.catalog import entry
 
 
 def defaults_of_options(name: str) -> dict[str, object]:
@@ -40,6 +49,12 @@ def test_the_weights_that_are_listed_are_those_that_each_detector_loads() -> Non
 def test_the_default_embedder_is_in_the_catalogue() -> None:
     assert DEFAULT_EMBEDDER in embedder_names()
     assert load_embedder().weights.name == DEFAULT_EMBEDDER
+
+
+def test_the_accurate_embedder_teaches_others_and_cleans_sets() -> None:
+    assert entry("accurate").name == ACCURATE_EMBEDDER
+    assert ACCURATE_EMBEDDER in embedder_names()
+    assert DistilRecipe.__dataclass_fields__["teacher"].default == ACCURATE_EMBEDDER
 
 
 def test_every_command_takes_the_default_detector() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vultus.embed import SessionEmbedder, load_embedder
+from vultus.embed import DEFAULT_EMBEDDER, SessionEmbedder, load_embedder
 from vultus.embed.self_check import check_against_reference, reference_face, write_reference
 from vultus.errors import InputError
 from vultus.runtime import OnnxSession
@@ -15,7 +15,7 @@ from vultus.types import FloatArray
 from vultus.weights import store
 from vultus.weights.catalog import entry
 
-DEFAULT = entry("sface-int8bq")
+DEFAULT = entry(DEFAULT_EMBEDDER)
 
 
 class Feeding:

@@ -64,7 +64,7 @@ def clean(
     cache: Annotated[Path, typer.Option("--cache", metavar="DIR", help="Where embeddings are kept.")] = Path(
         "runs/cache"
     ),
-    embedder: options.EmbedderName = None,
+    embedder: options.AccurateName = None,
     report: ReportFolder = None,
     as_json: options.Json = False,
 ) -> None:

@@ -7,6 +7,12 @@ from typing import Annotated
 import typer
 
 from vultus.choices import FaceChoice
+from vultus.defaults import ACCURATE_EMBEDDER, DEFAULT_EMBEDDER
+
+EMBEDDER_HELP = (
+    "Which weights embed the faces: accurate, fast, fastest, a name of vultus weights list, or an exported "
+    "ONNX file."
+)
 
 
 class Retry(StrEnum):
@@ -40,10 +46,12 @@ EmbedderName = Annotated[
     str | None,
     typer.Option(
         "--embedder",
-        help="Which weights embed the faces: fast, fastest, a name of vultus weights list, or an exported "
-        "ONNX file.",
-        show_default="the accurate ones that come with the package",
+        help=EMBEDDER_HELP,
+        show_default=DEFAULT_EMBEDDER,
     ),
+]
+AccurateName = Annotated[
+    str | None, typer.Option("--embedder", help=EMBEDDER_HELP, show_default=ACCURATE_EMBEDDER)
 ]
 MinFacePx = Annotated[
     float | None,

@@ -9,6 +9,7 @@ from os import PathLike
 from types import MappingProxyType
 from typing import Final
 
+from vultus.defaults import ACCURATE_EMBEDDER
 from vultus.errors import WeightsError
 from vultus.weights import detection_entries, liveness_entries, recognition_entries
 from vultus.weights.description import (
@@ -69,7 +70,11 @@ CATALOG: Final[Mapping[str, WeightsEntry]] = MappingProxyType(
 )
 
 ALIASES: Final[Mapping[str, str]] = MappingProxyType(
-    {"fast": "compact-resnet-vultus", "fastest": "compact-resnet-vultus-int8"}
+    {
+        "accurate": ACCURATE_EMBEDDER,
+        "fast": "compact-resnet-vultus",
+        "fastest": "compact-resnet-vultus-int8",
+    }
 )
 
 

@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from vultus.align.five_point import TEMPLATE_PX
+from vultus.defaults import ACCURATE_EMBEDDER
 from vultus.detect import load_detector
-from vultus.embed import DEFAULT_EMBEDDER, load_embedder
+from vultus.embed import load_embedder
 from vultus.errors import InputError
 from vultus.evaluate.one_face import embed_images
 from vultus.image import replace_file
@@ -30,7 +31,7 @@ def crop_vectors(faces: IdentitySet, cache: Path, *, embedder: str | None = None
     Args:
         faces: aligned crops, 112 px and more.
         cache: where they are kept.
-        embedder: which weights; None are those of the package.
+        embedder: which weights; None are the most accurate ones that come with the installation.
 
     Raises:
         InputError: the crops are no aligned faces, by their size, or cannot be read.
@@ -42,7 +43,7 @@ def crop_vectors(faces: IdentitySet, cache: Path, *, embedder: str | None = None
             f"expected aligned crops, square, of {TEMPLATE_PX} to {MOST_PX} px, got {height} x {width}: "
             "cut the faces out of photos first (vultus data align)"
         )
-    path = teacher_embeddings(faces, load_embedder(embedder or DEFAULT_EMBEDDER), cache)
+    path = teacher_embeddings(faces, load_embedder(embedder or ACCURATE_EMBEDDER), cache)
     return read_teacher(path, np.arange(len(faces)))
 
 
@@ -65,7 +66,7 @@ def photo_vectors(
         InputError: a photo that cannot be read, or none with a face.
         WeightsError: the embedder's weights are unknown, missing or damaged.
     """
-    network = load_embedder(embedder or DEFAULT_EMBEDDER, flip=True)
+    network = load_embedder(embedder or ACCURATE_EMBEDDER, flip=True)
     paths = [photo.path for photo in photos]
     fingerprint = FileFaces(paths, [photo.person for photo in photos]).fingerprint
     path = cache / f"test-faces-{digest([network.contract, fingerprint])}.npy"

@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vultus.embed import DEFAULT_EMBEDDER, load_embedder
+from vultus.defaults import ACCURATE_EMBEDDER
+from vultus.embed import load_embedder
 from vultus.errors import InputError
 from vultus.networks.embedding import unit
 from vultus.training.checks import check_not_negative
@@ -72,7 +73,7 @@ class DistilRecipe(RecogniserSettings):
             the teacher's answers to them are computed first, and kept in `cache`.
     """
 
-    teacher: str = DEFAULT_EMBEDDER
+    teacher: str = ACCURATE_EMBEDDER
     teacher_embeddings: Path | None = None
     relation_weight: float = 1.0
     margin_weight: float = 0.0
