@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from vultus.embed import load_embedder
-from vultus.embed.contract import contract_of
+from vultus.embed.contract import contract_of, with_owner
 from vultus.errors import WeightsError
 from vultus.weights.catalog import BoxMargin, FivePoint, Preprocessing, entry
 
@@ -71,3 +71,10 @@ def test_weights_without_a_hash_have_no_contract() -> None:
     nameless = replace(DEFAULT, files=(replace(DEFAULT.files[0], sha256=None),))
     with pytest.raises(WeightsError, match="no published SHA-256"):
         contract_of(nameless, nameless.preprocessing)
+
+
+def test_a_contract_of_the_catalogue_says_whose_it_is() -> None:
+    assert with_owner("9b9422aacb62ca98") == "9b9422aacb62ca98 (sface-int8bq)"
+    flipped = contract_of(DEFAULT, replace(DEFAULT.preprocessing, flip="sum"))
+    assert with_owner(flipped) == f"{flipped} (sface-int8bq with the flip test)"
+    assert with_owner("0123456789abcdef") == "0123456789abcdef"

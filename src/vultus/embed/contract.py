@@ -9,11 +9,11 @@ digit.
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
 from vultus.errors import WeightsError
-from vultus.weights.catalog import Preprocessing, WeightsEntry
+from vultus.weights.catalog import CATALOG, Preprocessing, WeightsEntry
 
 CONTRACT_DIGITS: Final = 16  # 64 bits: two of the world's networks will not meet by chance
 
@@ -30,3 +30,15 @@ def contract_of(entry: WeightsEntry, preprocessing: Preprocessing) -> str:
     decisive = {"weights": hashes, "preprocessing": asdict(preprocessing)}
     text = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:CONTRACT_DIGITS]
+
+
+def with_owner(contract: str) -> str:
+    """The contract, and in brackets whose it is, where the catalogue knows."""
+    for weights in CATALOG.values():
+        if weights.task != "recognition" or None in (file.sha256 for file in weights.files):
+            continue
+        if contract == contract_of(weights, weights.preprocessing):
+            return f"{contract} ({weights.name})"
+        if contract == contract_of(weights, replace(weights.preprocessing, flip="sum")):
+            return f"{contract} ({weights.name} with the flip test)"
+    return contract

@@ -28,9 +28,13 @@ def check_contract(path: Path | str, *, stored: str, given: str) -> None:
         GalleryError: they differ.
     """
     if given and stored != given:
+        from vultus.embed.contract import with_owner  # here: a gallery alone loads no runtime
+
         raise GalleryError(
-            f"gallery {path}: its vectors have the contract {stored}, the embedder's have {given}: they do "
-            "not compare. Use the embedder that filled the gallery, or enrol the people anew in another"
+            f"gallery {path}: its vectors have the contract {with_owner(stored)}, the embedder's have "
+            f"{with_owner(given)}: they do not compare. Use the embedder that filled "
+            "the gallery (--embedder), give the gallery to the other one (vultus gallery migrate), or enrol "
+            "the people anew"
         )
 
 

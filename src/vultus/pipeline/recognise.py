@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vultus.embed.contract import with_owner
 from vultus.errors import GalleryError
 from vultus.interfaces import Detector, Embedder, Gallery
 from vultus.match import Threshold
@@ -138,6 +139,7 @@ def check_contract(embedder: Embedder, gallery: Gallery) -> None:
     """
     if gallery.contract and gallery.contract != embedder.contract:
         raise GalleryError(
-            f"the gallery holds embeddings of contract {gallery.contract}, this embedder makes those of "
-            f"{embedder.contract}: they cannot be compared. Use the embedder that the gallery was made with"
+            f"the gallery holds embeddings of contract {with_owner(gallery.contract)}, this embedder makes "
+            f"those of {with_owner(embedder.contract)}: they cannot be compared. Use the embedder that the "
+            "gallery was made with, or give the gallery to this one (vultus gallery migrate)"
         )
