@@ -69,7 +69,7 @@ def seconds_of(step: Callable[[], None]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--network", default="compact-sface", choices=EMBEDDERS)
+    parser.add_argument("--network", default="slim-sface", choices=EMBEDDERS)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=12)
     given = parser.parse_args()

@@ -39,6 +39,7 @@ SMALL: dict[str, tuple[int, int]] = {
     "iresnet18": (112, 112),
     "iresnet18-se": (112, 112),
     "sface": (112, 112),
+    "slim-sface": (112, 112),
 }
 # These weigh every position of their last map, so their input size is fixed when they are built.
 FIXED_SIZE = (
@@ -49,9 +50,11 @@ FIXED_SIZE = (
     "compact-resnet",
     "iresnet",
     "sface",
+    "slim-sface",
 )
 # Compiling and exporting take seconds each; the others here are made of the same layers as these.
-EXPORTED = [name for name in SMALL if name not in {"mobilenet-v1-x0.25", "mobilefacenet-relu", "iresnet18"}]
+SAME_LAYERS = {"mobilenet-v1-x0.25", "mobilefacenet-relu", "iresnet18", "slim-sface"}
+EXPORTED = [name for name in SMALL if name not in SAME_LAYERS]
 # ONNX again: RetinaFace's own test exports it at any image size; the Siamese head is MobileFaceNet and a sum.
 TO_ONNX = [
     name for name in EXPORTED if name not in {"retinaface-mobilenet0.25", "siamese-mobilefacenet-head"}
@@ -324,6 +327,7 @@ GOLDEN: dict[str, list[float]] = {
     "iresnet18": [0.03469, 0.96727, -1.52239],
     "iresnet18-se": [0.00891, 1.03684, 1.25137],
     "sface": [0.01014, 1.39073, -4.26021],
+    "slim-sface": [0.11044, 1.11335, -0.89476],
 }
 
 

@@ -31,7 +31,7 @@ def used_network(name: str) -> nn.Module:
     return network
 
 
-@pytest.fixture(params=["compact-sface", "mobilefacenet", "compact-resnet"])
+@pytest.fixture(params=["slim-sface", "mobilefacenet", "compact-resnet"])
 def pair(request: pytest.FixtureRequest) -> tuple[nn.Module, nn.Module]:
     """A network in evaluation mode and its frozen copy, which trains."""
     network = used_network(request.param)

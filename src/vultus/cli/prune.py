@@ -100,7 +100,7 @@ def prune(
 
     Example: vultus prune runs/distil --flops 0.5 --importance taylor --faces FACES --out pruned.pt
 
-    Example: vultus prune sface --into compact-sface --faces FACES --split train --out start.pt
+    Example: vultus prune sface --into slim-sface --faces FACES --split train --out start.pt
     """
     needs_torch()
     from vultus.export.crops import default_crops, resized

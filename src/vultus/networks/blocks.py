@@ -63,7 +63,7 @@ class StridedDepthwise(nn.Conv2d):
     """A depthwise convolution with a stride, in float32 while it trains under bfloat16's autocast on a CPU.
 
     Of its input's gradient in bfloat16 PyTorch 2.13 has no fast kernel: 60 ms for 32 maps of 96 x 56 x 56,
-    where float32 takes 4. Three such layers were a fifth of a training step of `compact-sface`.
+    where float32 takes 4.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
