@@ -175,6 +175,7 @@ def test_a_refused_file_is_not_written(vultus: Command, model: Path, tmp_path: P
         (("prune", "RUN", "--out", "x.pt", "--ratio", "0.5", "--flops", "0.5"), 2, "say what goes"),
         (("prune", "sface", *INTO, "--ratio", "0.5", "--out", "x.pt"), 2, "leave --ratio"),
         (("prune", "sface", *INTO, "--importance", "taylor", "--out", "x.pt"), 2, "--importance, --global"),
+        (("prune", "sface", *INTO, "--round-to", "8", "--out", "x.pt"), 2, "--round-to out"),
         (("prune", "sface", *INTO, "--out", "x.pt"), 2, "name thousands of aligned ones"),
         (("prune", "RUN", *INTO, "--faces", "PEOPLE", "--out", "x.pt"), 2, "forms of sface"),
         (("prune", "sface", "--into", "x", "--faces", "PEOPLE", "--out", "x.pt"), 2, "forms of sface"),

@@ -44,11 +44,7 @@ Draw = Annotated[
 DetectorName = Annotated[str, typer.Option("--detector", help="Which detector finds the faces.")]
 EmbedderName = Annotated[
     str | None,
-    typer.Option(
-        "--embedder",
-        help=EMBEDDER_HELP,
-        show_default=DEFAULT_EMBEDDER,
-    ),
+    typer.Option("--embedder", help=EMBEDDER_HELP, show_default=DEFAULT_EMBEDDER),
 ]
 AccurateName = Annotated[
     str | None, typer.Option("--embedder", help=EMBEDDER_HELP, show_default=ACCURATE_EMBEDDER)
@@ -138,3 +134,9 @@ GalleryFile = Annotated[
 Salvage = Annotated[
     bool, typer.Option("--salvage", help="Read what is intact of a damaged gallery; change nothing.")
 ]
+
+
+def given(context: typer.Context) -> list[str]:
+    """The parameters of a command that were given on its command line, whatever their values."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from vultus.types import FloatArray
 
 NARROW_COUNT: Final = 4096
+CUT_BY: Final = frozenset({"ratio", "flops", "importance", "is_global", "round_to"})  # not read with --into
 
 
 def prune(
+    context: typer.Context,
     what: What,
     out: Annotated[
         Path,
@@ -113,7 +115,7 @@ def prune(
     if subject.facts is None:
         raise InputError(f"{subject.name} is no embedding network: only those can be pruned")
     if into is not None:
-        if (ratio, flops, importance, is_global, round_to) != (None, None, "l2", False, 8):
+        if not CUT_BY.isdisjoint(options.given(context)):
             raise InputError(
                 "--into says how narrow every layer becomes, and solves for it: leave --ratio, --flops, "
                 "--importance, --global and --round-to out"

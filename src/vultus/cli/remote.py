@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vultus.cli import options
 from vultus.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,9 +57,8 @@ def connect(
     if server is None:
         return None
     understood = _OF_OUTPUT | set(also)
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE" and name not in understood:
+    for name in options.given(context):
+        if name not in understood:
             raise InputError(
                 f"--{name.replace('_', '-')} is for work on this machine; with --server the service decides"
             )
