@@ -58,6 +58,20 @@ def test_a_lookalike_under_another_name_is_warned_about(vultus: Command, astrona
     assert vultus("enrol", "Helen", astronaut, "--force").err == ""
 
 
+def test_a_gallery_is_asked_with_the_embedder_that_filled_it(
+    vultus: Command, astronaut: Path, tmp_path: Path
+) -> None:
+    people = tmp_path / "people.db"
+    vultus("enrol", "Eileen", astronaut, "--gallery", people, "--embedder", "fastest")
+    outcome = vultus("identify", astronaut, "--gallery", people, "--json")
+    assert json.loads(outcome.out)[0]["faces"][0]["name"] == "Eileen", outcome.err
+    again = vultus("index", astronaut, "--into", people, "--workers", 1, "--json")
+    assert json.loads(again.out)["faces"] == 1, again.err
+    refused = vultus("identify", astronaut, "--gallery", people, "--embedder", "accurate")
+    assert refused.code == 5
+    assert "compact-resnet-vultus-int8" in refused.err
+
+
 def test_identify_without_a_gallery_says_so_and_makes_none(
     vultus: Command, astronaut: Path, tmp_path: Path
 ) -> None:

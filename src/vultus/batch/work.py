@@ -155,13 +155,14 @@ def load_parts(
     detector: str = DEFAULT_DETECTOR,
     embedder: str = DEFAULT_EMBEDDER,
     *,
+    flip: bool = False,
     runtime: Runtime = "onnx",
     **options: Any,
 ) -> Parts:
     """Detector and embedder by name, on one thread each; `options` are those of the detector."""
     return (
         load_detector(detector, threads=1, runtime=runtime, **options),
-        load_embedder(embedder, threads=1, runtime=runtime),
+        load_embedder(embedder, flip=flip, threads=1, runtime=runtime),
     )
 
 

@@ -18,14 +18,15 @@ from vultus.choices import FaceChoice
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
-from vultus.cli.parts import gallery_path
-from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, DEFAULT_MAX_PIXELS
+from vultus.cli.parts import gallery_address, gallery_path
+from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_MAX_PIXELS
 from vultus.errors import InputError
 
 if TYPE_CHECKING:
     from vultus.batch import Indexed, PhotoWork, Sink
     from vultus.batch.index import Progress as OnProgress
     from vultus.batch.index import Runner
+    from vultus.embed.contract import Maker
 
 _LINE_EVERY_S = 30.0  # where there is no terminal
 _PARQUET = ".parquet"
@@ -112,7 +113,7 @@ def index(
         ),
     ] = None,
     detector: options.DetectorName = DEFAULT_DETECTOR,
-    embedder: options.EmbedderName = None,
+    embedder: options.EnrolledName = None,
     min_face_px: options.MinFacePx = None,
     min_score: options.MinScore = None,
     longest_px: options.LongestPx = None,
@@ -138,11 +139,12 @@ def index(
     from vultus.batch.index import quarantine_of
     from vultus.pipeline import EnrolmentPolicy
 
+    maker = _maker(embedder, into)
     limits = {"min_face_px": min_face_px, "min_score": min_score, "longest_px": longest_px}
     given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
     work = PhotoWork(
         PhotoSource(source),
-        partial(load_parts, detector, embedder or DEFAULT_EMBEDDER, **given),
+        partial(load_parts, detector, maker.name, flip=maker.flip, **given),
         people=Whose(people),
         policy=EnrolmentPolicy(faces=faces, force=force),
         keep_crops=crops,
@@ -184,15 +186,29 @@ def _manifest_path(given: Path | None, into: str | None) -> Path:
     return target.with_name(f"{target.name}.manifest")
 
 
+def _maker(given: str | None, into: str | None) -> Maker:
+    """The embedder that is named, else the gallery's own; a table takes the default."""
+    from vultus.embed.contract import Maker
+    from vultus.pipeline import embedder_of
+
+    if given is not None:
+        return Maker(given, flip=False)
+    return embedder_of(None if _is_table(into) else gallery_address(into))
+
+
+def _is_table(into: str | None) -> bool:
+    return into is not None and into.rstrip("/").endswith(_PARQUET)
+
+
 def _sink(into: str | None, work: PhotoWork, stack: ExitStack) -> Sink:
     from vultus.batch import GallerySink, ParquetSink
     from vultus.gallery import open_gallery
 
     contract = work.parts[1].contract
-    if into is not None and into.rstrip("/").endswith(_PARQUET):
+    if into is not None and _is_table(into):
         return ParquetSink(into.rstrip("/"), contract=contract)
     gallery = open_gallery(
-        into if into is not None and "://" in into else gallery_path(into),
+        gallery_address(into),
         contract=contract,
         keep_crops=work.keep_crops,
         actor="vultus index",

@@ -46,6 +46,12 @@ EmbedderName = Annotated[
     str | None,
     typer.Option("--embedder", help=EMBEDDER_HELP, show_default=DEFAULT_EMBEDDER),
 ]
+EnrolledName = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder", help=EMBEDDER_HELP, show_default=f"the gallery's own; of a new one {DEFAULT_EMBEDDER}"
+    ),
+]
 AccurateName = Annotated[
     str | None, typer.Option("--embedder", help=EMBEDDER_HELP, show_default=ACCURATE_EMBEDDER)
 ]

@@ -90,18 +90,19 @@ def make_recognizer(
     Args:
         gallery: likewise.
         detector: its name.
-        embedder: its name; None is the default.
+        embedder: its name; None is the gallery's own, else the default.
         min_similarity: None is that of the gallery or the weights.
         **running: `threads`, `runtime` and `providers` of both networks.
     """
-    from vultus.embed import DEFAULT_EMBEDDER, load_embedder
-    from vultus.pipeline import FaceRecognizer
+    from vultus.embed import load_embedder
+    from vultus.pipeline import FaceRecognizer, embedder_of
 
     running = {"runtime": "onnx"} | running
+    which = {"name": embedder} if embedder else embedder_of(gallery)._asdict()
     return FaceRecognizer(
         gallery,
         detector=make_detector(detector, **running),
-        embedder=load_embedder(embedder or DEFAULT_EMBEDDER, **running),
+        embedder=load_embedder(**which, **running),
         min_similarity=min_similarity,
         runtime=running["runtime"],
     )

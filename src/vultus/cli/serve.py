@@ -106,7 +106,7 @@ def serve(
         typer.Option("--deadline-s", min=0.1, help="What takes longer gets 503.", rich_help_panel=LOAD),
     ] = 30.0,
     detector: options.DetectorName = DEFAULT_DETECTOR,
-    embedder: options.EmbedderName = None,
+    embedder: options.EnrolledName = None,
     min_similarity: options.MinSimilarity = None,
     threads: options.Threads = None,
     runtime: options.RuntimeName = "auto",

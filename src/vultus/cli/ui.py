@@ -47,7 +47,7 @@ def ui(
         ),
     ] = None,
     detector: options.DetectorName = DEFAULT_DETECTOR,
-    embedder: options.EmbedderName = None,
+    embedder: options.EnrolledName = None,
     min_similarity: options.MinSimilarity = None,
     threads: options.Threads = None,
     runtime: options.RuntimeName = "auto",

@@ -10,7 +10,7 @@ digit.
 import hashlib
 import json
 from dataclasses import asdict, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from vultus.errors import WeightsError
 from vultus.weights.catalog import CATALOG, Preprocessing, WeightsEntry
@@ -32,13 +32,33 @@ def contract_of(entry: WeightsEntry, preprocessing: Preprocessing) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:CONTRACT_DIGITS]
 
 
-def with_owner(contract: str) -> str:
-    """The contract, and in brackets whose it is, where the catalogue knows."""
+class Maker(NamedTuple):
+    """Who makes the embeddings of a contract.
+
+    Attributes:
+        name: of the weights, in the catalogue.
+        flip: whether the mirrored crop's embedding is added.
+    """
+
+    name: str
+    flip: bool
+
+
+def maker_of(contract: str) -> Maker | None:
+    """Which of the catalogue's weights makes the embeddings of this contract; None if none does."""
     for weights in CATALOG.values():
         if weights.task != "recognition" or None in (file.sha256 for file in weights.files):
             continue
         if contract == contract_of(weights, weights.preprocessing):
-            return f"{contract} ({weights.name})"
+            return Maker(weights.name, flip=False)
         if contract == contract_of(weights, replace(weights.preprocessing, flip="sum")):
-            return f"{contract} ({weights.name} with the flip test)"
-    return contract
+            return Maker(weights.name, flip=True)
+    return None
+
+
+def with_owner(contract: str) -> str:
+    """The contract, and in brackets whose it is, where the catalogue knows."""
+    maker = maker_of(contract)
+    if maker is None:
+        return contract
+    return f"{contract} ({maker.name}{' with the flip test' if maker.flip else ''})"

@@ -23,6 +23,7 @@ from vultus.pipeline.enrolment import (
     choose_face,
     make_templates,
 )
+from vultus.pipeline.own_embedder import embedder_of
 from vultus.pipeline.photo import detect_photo
 from vultus.pipeline.recognise import (
     FaceEmbeddings,
@@ -52,7 +53,8 @@ class FaceRecognizer:
         gallery: a gallery, or the file or address of one, created if missing; None for detecting and
             verifying only.
         detector: finds faces; by default RetinaFace with the weights that come with the package.
-        embedder: by default the package's own default, which needs no download.
+        embedder: by default the one that the gallery's people were enrolled with; of an empty gallery, and
+            without one, the package's default, which needs no download.
         min_similarity: one threshold for everything. By default each decision has its own, taken from the
             gallery's calibration, or from the one that comes with the embedder's weights: for one face
             against one, and for one against a gallery of the size it then has.
@@ -80,7 +82,9 @@ class FaceRecognizer:
     ) -> None:
         self.runtime: RuntimeChoice = choose_runtime(runtime)
         self.detector = detector or load_detector(runtime=self.runtime.runtime)
-        self.embedder = embedder or load_embedder(runtime=self.runtime.runtime)
+        self.embedder = embedder or load_embedder(
+            **embedder_of(gallery)._asdict(), runtime=self.runtime.runtime
+        )
         self._min_similarity = min_similarity
         self._gallery: Gallery | None
         if gallery is None or isinstance(gallery, Gallery):
