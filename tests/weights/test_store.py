@@ -149,6 +149,7 @@ def test_a_file_in_a_package_is_found_and_verified(monkeypatch: pytest.MonkeyPat
         "compact-resnet-vultus",
         "compact-resnet-vultus-int8",
         "compact-resnet-vultus-state",
+        "slim-sface-vultus",
     ],
 )
 def test_the_weights_in_the_installed_wheels_are_the_ones_in_the_catalogue(name: str) -> None:
