@@ -18,7 +18,7 @@ from vultus.choices import FaceChoice
 from vultus.cli import options
 from vultus.cli.images import stderr
 from vultus.cli.output import print_json, print_table
-from vultus.cli.parts import gallery_address, gallery_path
+from vultus.cli.parts import gallery_address, gallery_path, maker_for
 from vultus.defaults import DEFAULT_DETECTOR, DEFAULT_MAX_PIXELS
 from vultus.errors import InputError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from vultus.batch import Indexed, PhotoWork, Sink
     from vultus.batch.index import Progress as OnProgress
     from vultus.batch.index import Runner
-    from vultus.embed.contract import Maker
 
 _LINE_EVERY_S = 30.0  # where there is no terminal
 _PARQUET = ".parquet"
@@ -139,7 +138,7 @@ def index(
     from vultus.batch.index import quarantine_of
     from vultus.pipeline import EnrolmentPolicy
 
-    maker = _maker(embedder, into)
+    maker = maker_for(embedder, None if _is_table(into) else gallery_address(into))
     limits = {"min_face_px": min_face_px, "min_score": min_score, "longest_px": longest_px}
     given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
     work = PhotoWork(
@@ -184,16 +183,6 @@ def _manifest_path(given: Path | None, into: str | None) -> Path:
         )
     target = gallery_path(into)
     return target.with_name(f"{target.name}.manifest")
-
-
-def _maker(given: str | None, into: str | None) -> Maker:
-    """The embedder that is named, else the gallery's own; a table takes the default."""
-    from vultus.embed.contract import Maker
-    from vultus.pipeline import embedder_of
-
-    if given is not None:
-        return Maker(given, flip=False)
-    return embedder_of(None if _is_table(into) else gallery_address(into))
 
 
 def _is_table(into: str | None) -> bool:

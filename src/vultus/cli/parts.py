@@ -10,6 +10,7 @@ from vultus.weights.environment import data_folder
 
 if TYPE_CHECKING:
     from vultus.detect import ExplainingDetector
+    from vultus.embed.contract import Maker
     from vultus.gallery import DurableGallery, SqliteGallery
     from vultus.interfaces import Gallery
     from vultus.pipeline import FaceRecognizer
@@ -95,17 +96,24 @@ def make_recognizer(
         **running: `threads`, `runtime` and `providers` of both networks.
     """
     from vultus.embed import load_embedder
-    from vultus.pipeline import FaceRecognizer, embedder_of
+    from vultus.pipeline import FaceRecognizer
 
     running = {"runtime": "onnx"} | running
-    which = {"name": embedder} if embedder else embedder_of(gallery)._asdict()
     return FaceRecognizer(
         gallery,
         detector=make_detector(detector, **running),
-        embedder=load_embedder(**which, **running),
+        embedder=load_embedder(**maker_for(embedder, gallery)._asdict(), **running),
         min_similarity=min_similarity,
         runtime=running["runtime"],
     )
+
+
+def maker_for(embedder: str | None, gallery: Gallery | str | Path | None) -> Maker:
+    """The embedder of this name; without one, the gallery's own, else the default."""
+    from vultus.embed.contract import Maker
+    from vultus.pipeline import embedder_of
+
+    return Maker(embedder, flip=False) if embedder else embedder_of(gallery)
 
 
 def any_gallery(given: str | Path | None, *, salvage: bool = False) -> DurableGallery:

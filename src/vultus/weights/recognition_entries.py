@@ -1,5 +1,6 @@
 """Embedding networks: data only."""
 
+from dataclasses import replace
 from typing import Final
 
 from vultus.weights.description import (
@@ -56,14 +57,7 @@ _ARCFACE_CROP: Final = Preprocessing(
     normalisation="l2",
 )
 
-_SLIM_SFACE_CROP: Final = Preprocessing(
-    size_hw=(112, 112),
-    channels="RGB",
-    mean=(127.5, 127.5, 127.5),
-    std=(128.0, 128.0, 128.0),
-    alignment=FivePoint(size_px=112),
-    normalisation="l2",
-)
+_SLIM_SFACE_CROP: Final = replace(_ARCFACE_CROP, std=(128.0, 128.0, 128.0))
 
 _SFACE_LICENCE: Final = Licence(
     code="Apache-2.0", weights="Apache-2.0", data="not stated (the paper: CASIA-WebFace, VGGFace2, MS1MV2)"
