@@ -2,6 +2,8 @@
 
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vultus.sqlite import empty_log, open_private, transaction
+from vultus.sqlite import chunks_of, empty_log, open_private, transaction
 
 
 @pytest.fixture
@@ -103,3 +105,26 @@ def test_threads_share_it_only_where_it_is_said(tmp_path: Path, is_shared: bool)
         thread.start()
         thread.join()
     assert outcomes == ["used" if is_shared else "refused"]
+
+
+OPENS_AND_CLOSES = (
+    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM people'); c.close()"
+)
+
+
+@pytest.mark.parametrize("how", ["opened again", "read"])
+def test_what_is_done_to_the_file_leaves_the_locks_of_a_connection(
+    connection: sqlite3.Connection, tmp_path: Path, how: str
+) -> None:
+    """Without them another process that closes the file deletes the log that we write to."""
+    path = tmp_path / "file.db"
+    if how == "opened again":
+        open_private(path, pragmas=(), wait_s=0.1).close()
+    else:
+        for file in (path, tmp_path / "file.db-shm"):
+            assert b"".join(chunks_of(file, size=1000)) == b"".join(chunks_of(file, size=7)) != b""
+    subprocess.run([sys.executable, "-c", OPENS_AND_CLOSES, str(path)], check=True)
+    assert (tmp_path / "file.db-wal").exists()
+    connection.execute("INSERT INTO people VALUES ('Ada')")
+    with closing(sqlite3.connect(path)) as other:
+        assert names(other) == ["Ada"]

@@ -1,7 +1,15 @@
-"""What the SQLite files of several rooms share: for their owner alone, and changed wholly or not at all."""
+"""What the SQLite files of several rooms share: for their owner alone, and changed wholly or not at all.
 
+**Nobody but SQLite opens and closes such a file.** A process that closes any descriptor of a file loses all
+its POSIX locks on it, those of its connections too. Whoever closes the file next, in another process, then
+takes itself for the last one and deletes the write-ahead log, and what the first one commits from there on is
+lost (https://www.sqlite.org/howtocorrupt.html, 2.2). `chunks_of` is for those who have to read the bytes.
+"""
+
+import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +32,10 @@ def open_private(
         OSError, ValueError: it cannot be made; the latter for a null byte in the path.
         sqlite3.Error: it cannot be opened, or is no database.
     """
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with suppress(FileExistsError):  # one that is there is left to SQLite
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=not is_shared)
     set_pragmas(connection, pragmas)
     return connection
@@ -79,3 +90,33 @@ def empty_log(connection: sqlite3.Connection) -> None:
     """
     with suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def chunks_of(path: Path, *, size: int) -> Iterator[bytes]:
+    """The bytes of a file on which a connection of this process may have locks, in chunks.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if os.name == "nt":  # locks belong to the handle there
+        with path.open("rb") as stream:
+            yield from iter(lambda: stream.read(size), b"")
+        return
+    descriptor, offset = _held(path), 0
+    while chunk := os.pread(descriptor, size, offset):
+        yield chunk
+        offset += len(chunk)
+
+
+_HELD: dict[tuple[int, int], int] = {}
+_HOLDING = threading.Lock()
+
+
+def _held(path: Path) -> int:
+    """A descriptor of this file that stays open until the process ends; one for each file."""
+    with _HOLDING:
+        found = path.stat()
+        key = (found.st_dev, found.st_ino)
+        if key not in _HELD:
+            _HELD[key] = os.open(path, os.O_RDONLY)
+        return _HELD[key]

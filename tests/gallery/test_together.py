@@ -50,6 +50,38 @@ def test_a_second_gallery_follows_every_change_of_the_first(
         assert best(gallery, third) == "Berta"
 
 
+LOOKS = "import sys; from vultus.gallery import SqliteGallery; SqliteGallery(sys.argv[1]).close()"
+ENROLS_AND_DIES = """
+import os, subprocess, sys
+import numpy as np
+from vultus.gallery import SqliteGallery
+from vultus.gallery.erasure import erase
+from vultus.types import Template
+
+path, looks, before = sys.argv[1:]
+gallery = SqliteGallery(path, contract="contract-1")
+face = Template(np.eye(8, dtype=np.float32)[0])
+if before == "opened twice":
+    SqliteGallery(path).close()
+if before == "erased":
+    erase(gallery, gallery.enrol("Zoe", [face]).id)
+subprocess.run([sys.executable, "-c", looks, path], check=True)
+gallery.enrol("Anna", [face])
+os._exit(0)  # as if it were killed: acknowledged is acknowledged
+"""
+
+
+@pytest.mark.parametrize("before", ["opened", "opened twice", "erased"])
+def test_whoever_opens_and_closes_the_file_meanwhile_takes_nothing_away(path: Path, before: str) -> None:
+    """A process that reads the file by other means than SQLite lets go of all its locks on it by closing it.
+
+    The next process to close it then takes itself for the last, and deletes the log that is still written to.
+    """
+    subprocess.run([sys.executable, "-c", ENROLS_AND_DIES, str(path), LOOKS, before], check=True)
+    with SqliteGallery(path) as gallery:
+        assert [person.name for person in gallery.people()] == ["Anna"]
+
+
 def test_a_gallery_that_changed_nothing_is_not_read_again(
     gallery: SqliteGallery, faces: MakeFaces, path: Path
 ) -> None:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 from vultus.errors import GalleryError
 from vultus.gallery.schema import VERSION, migrate, version_of
@@ -29,7 +30,6 @@ PRAGMAS = (
     "cell_size_check = ON",
 )
 WAIT_S = 30.0
-_MAGIC = b"SQLite format 3\0"
 _REASONS = {
     "SQLITE_FULL": "the disk is full, or the file may not grow; the change was not made",
     "SQLITE_IOERR": "reading or writing failed; a change under way was not made",
@@ -207,7 +207,7 @@ def connect(path: Path, *, read_only: bool = False, vault: Vault | None = None) 
         GalleryError: missing, a folder, empty, not a gallery, or of a newer version.
         sqlite3.Error: anything SQLite itself finds wrong; wrap the call in `naming`.
     """
-    check_header(path)
+    check_exists(path)
     connection = open_file(path)
     try:
         version = version_of(connection, path)  # before anything is written
@@ -287,25 +287,22 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def check_header(path: Path) -> None:
-    """Say in words why a path cannot be a gallery.
+def check_exists(path: Path) -> None:
+    """Say in words why a path cannot be a gallery. What is in the file SQLite tells: see `vultus.sqlite`.
 
     Raises:
-        GalleryError: missing, a folder, unreadable, empty, or not an SQLite file.
+        GalleryError: missing, a folder, out of reach, or empty.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(len(_MAGIC))
+        found = path.stat()
     except FileNotFoundError as error:
         raise GalleryError(f"gallery {path}: there is no such file") from error
-    except IsADirectoryError as error:
-        raise GalleryError(f"gallery {path}: this is a folder; name a file") from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise GalleryError(f"gallery {path}: it cannot be read: {error}") from error
-    if not start:
+    if S_ISDIR(found.st_mode):
+        raise GalleryError(f"gallery {path}: this is a folder; name a file")
+    if not found.st_size:
         raise GalleryError(f"gallery {path}: the file is empty; delete it, and a new gallery is made")
-    if start != _MAGIC:
-        raise GalleryError(f"gallery {path}: the file is damaged, or not a gallery at all")
 
 
 def open_file(path: Path, *, mode: str = "rw") -> SealingConnection:

@@ -28,6 +28,7 @@ from vultus.gallery.refusals import nobody
 from vultus.gallery.rows import PersonRow, delete_person, read_crop, read_people, read_templates
 from vultus.gallery.sqlite import SqliteGallery
 from vultus.gallery.vault import vault_of
+from vultus.sqlite import chunks_of
 
 FRAGMENT: Final = 16  # bytes
 STEP: Final = 32
@@ -165,12 +166,11 @@ def find_fragments(file: Path, needles: set[bytes]) -> list[str]:
     heads = np.unique(np.array([np.frombuffer(one[:8], "<u8")[0] for one in needles], np.uint64))
     overlap, offset, places = max(len(one) for one in needles) - 1, 0, []
     try:
-        with file.open("rb") as stream:
-            tail = b""
-            while chunk := stream.read(CHUNK):
-                data = tail + chunk
-                places += [offset - len(tail) + at for at in _hits(data, heads, needles)]
-                tail, offset = data[-overlap:], offset + len(chunk)
+        tail = b""
+        for chunk in chunks_of(file, size=CHUNK):
+            data = tail + chunk
+            places += [offset - len(tail) + at for at in _hits(data, heads, needles)]
+            tail, offset = data[-overlap:], offset + len(chunk)
     except OSError as error:
         raise GalleryError(f"{file} cannot be searched: {error}") from error
     return [f"{file}, byte {place:,}" for place in sorted(set(places))[:10]]

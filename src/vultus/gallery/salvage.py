@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vultus.errors import GalleryError
 from vultus.gallery.damage import Damage
-from vultus.gallery.database import Database, check_header, naming, open_file, publish, unfinished
+from vultus.gallery.database import Database, check_exists, naming, open_file, publish, unfinished
 from vultus.gallery.journal import save_entry
 from vultus.gallery.rows import PersonRow, add_template, save_person
 from vultus.gallery.schema import version_of
@@ -46,7 +46,7 @@ def salvage(source: str | PathLike[str], target: str | PathLike[str]) -> Salvage
         GalleryError: the target exists or cannot be made, or nothing can be read of the source.
     """
     old, new = Path(fspath(source)), Path(fspath(target))
-    check_header(old)
+    check_exists(old)
     if new.exists():
         raise GalleryError(f"gallery {new}: there is a file already; salvage makes a new one")
     try:
