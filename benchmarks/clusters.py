@@ -3,14 +3,14 @@
     python benchmarks/clusters.py --cache /tmp/clusters
     python benchmarks/clusters.py --cache /tmp/clusters --compare
 
-Aligned faces of the PINS and CelebA people in `data/faces` are embedded by the default embedder, once: the
-cache is filled row by row, and a run that was interrupted goes on. The threshold is chosen on people of the
-split `train`, as the false match rate of one pair at which average linkage has the best B-cubed F1. Real
-photos are full of strangers who are there once or twice, and whom a lax threshold gives to somebody: so every
-sixth person of PINS and CelebA is grouped together with every sixth of `celeba_small`, who have 1.7 faces on
-average. Every second person of PINS and CelebA alone is measured, too. The split `heldout`, other people, is
-only ever grouped with the default of the package. `--compare` adds two other methods on the collection with
-strangers: Chinese whispers, and HDBSCAN (needs scikit-learn).
+Aligned faces of the PINS and CelebA people in `data/faces` are embedded by the embedder of `vultus cluster`,
+once: the cache is filled row by row, and a run that was interrupted goes on. The threshold is chosen on
+people of the split `train`, as the false match rate of one pair at which average linkage has the best B-cubed
+F1. Real photos are full of strangers who are there once or twice, and whom a lax threshold gives to somebody:
+so every sixth person of PINS and CelebA is grouped together with every sixth of `celeba_small`, who have 1.7
+faces on average. Every second person of PINS and CelebA alone is measured, too. The split `heldout`, other
+people, is only ever grouped with the default of the package. `--compare` adds two other methods on the
+collection with strangers: Chinese whispers, and HDBSCAN (needs scikit-learn).
 
 Chinese whispers (Biemann 2006): every face takes the label that has the largest sum of similarities among its
 neighbours (similarity >= threshold), in random order, until nothing changes.
@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.cluster import default_min_similarity, link
+from vultus.defaults import ACCURATE_EMBEDDER
 from vultus.embed import load_embedder
 from vultus.evaluate.clustering import ClusteringResult, clustering
 from vultus.interfaces import Embedder
@@ -193,7 +194,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write the figures there as JSON")
     arguments = parser.parse_args()
     arguments.cache.mkdir(parents=True, exist_ok=True)
-    embedder = load_embedder(threads=1)
+    embedder = load_embedder(ACCURATE_EMBEDDER, threads=1)
     rows = chosen_on(arguments, embedder) if "train" in arguments.splits else []
     if "heldout" in arguments.splits:
         least = default_min_similarity(embedder)

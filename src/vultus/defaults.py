@@ -7,8 +7,8 @@ rooms that work with them pass them on: `vultus.embed.DEFAULT_EMBEDDER` is this 
 from typing import Final
 
 DEFAULT_DETECTOR: Final = "retinaface"  # one of `vultus.detect.DETECTORS` that has weights of its own
-DEFAULT_EMBEDDER: Final = "sface-int8bq"  # one of `vultus.embed.embedder_names()`
-ACCURATE_EMBEDDER: Final = "sface-int8bq"  # for work that nobody waits for: to teach others, to clean a set
+DEFAULT_EMBEDDER: Final = "slim-sface-vultus"  # one of `vultus.embed.embedder_names()`
+ACCURATE_EMBEDDER: Final = "sface-int8bq"  # where nobody waits: to teach, to clean a set, to group
 DEFAULT_MAX_PIXELS: Final = 50_000_000  # a larger image is refused before it is decoded
 IMAGE_SUFFIXES: Final = frozenset(  # of the files that are taken for images where a folder is searched
     {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2"}

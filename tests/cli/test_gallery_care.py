@@ -14,7 +14,7 @@ from vultus.types import Calibration, Interval, Template, ThresholdRates
 
 Command = Callable[..., Any]
 
-CONTRACT = "9b9422aacb62ca98"  # of the default embedder
+CONTRACT = "c4af13b9af14e833"  # of the default embedder
 
 
 def shots(person: int, count: int, *, seed: int = 0) -> list[Template]:
@@ -179,12 +179,16 @@ def test_a_gallery_is_encrypted_and_its_key_changed(
 
 
 def test_a_gallery_is_given_to_another_network_and_back(vultus: Command, people: Path) -> None:
-    prepared = vultus("gallery", "migrate", "--to", "sface-int8bq", "--flip", "--gallery", people, "--json")
+    prepared = vultus(
+        "gallery", "migrate", "--to", "slim-sface-vultus", "--flip", "--gallery", people, "--json"
+    )
     assert prepared.code == 0, prepared.err
     facts = json.loads(prepared.out)
     assert facts["vectors made"] == 12
     assert "no calibration" in facts["decisions"]
-    switched = vultus("gallery", "migrate", "--to", "sface-int8bq", "--flip", "--switch", "--gallery", people)
+    switched = vultus(
+        "gallery", "migrate", "--to", "slim-sface-vultus", "--flip", "--switch", "--gallery", people
+    )
     assert switched.code == 0, switched.err
     with SqliteGallery(people) as gallery:
         assert gallery.contract != CONTRACT

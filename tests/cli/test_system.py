@@ -36,7 +36,7 @@ def test_the_doctor_finds_this_installation_healthy(vultus: Command) -> None:
     assert names == ["weights", "provider", "detection", "embedding"]
     assert all(check["is_ok"] for check in report["checks"])
     assert "CPUExecutionProvider ran" in report["checks"][1]["detail"]
-    assert {"mtcnn", "sface-int8bq"} <= set(report["facts"]["weights found"])
+    assert {"mtcnn", "sface-int8bq", "slim-sface-vultus"} <= set(report["facts"]["weights found"])
     assert "onnxruntime" in vultus("doctor").out
 
 

@@ -10,13 +10,13 @@ from vultus.embed.contract import contract_of, with_owner
 from vultus.errors import WeightsError
 from vultus.weights.catalog import BoxMargin, FivePoint, Preprocessing, entry
 
-DEFAULT = entry("sface-int8bq")
+DEFAULT = entry("slim-sface-vultus")
 
 OTHERWISE: dict[str, Any] = {
     "size_hw": (160, 160),
     "channels": "BGR",
-    "mean": (127.5, 127.5, 127.5),
-    "std": (128.0, 128.0, 128.0),
+    "mean": (0.0, 0.0, 0.0),
+    "std": (1.0, 1.0, 1.0),
     "layout": "NHWC",
     "interpolation": "area",
     "alignment": FivePoint(size_px=113),
@@ -27,7 +27,12 @@ OTHERWISE: dict[str, Any] = {
 
 def test_the_contract_of_the_default_embedder_has_not_changed() -> None:
     """Galleries carry it: a change here turns every gallery away, and has to be meant."""
-    assert contract_of(DEFAULT, DEFAULT.preprocessing) == "9b9422aacb62ca98"
+    assert contract_of(DEFAULT, DEFAULT.preprocessing) == "c4af13b9af14e833"
+
+
+def test_the_contract_of_the_embedder_that_was_the_default_has_not_changed_either() -> None:
+    before = entry("sface-int8bq")
+    assert contract_of(before, before.preprocessing) == "9b9422aacb62ca98"
 
 
 def test_every_field_of_the_preprocessing_is_tried() -> None:
@@ -49,9 +54,9 @@ def test_margins_and_kinds_of_alignment_decide() -> None:
 
 
 def test_other_weights_are_another_contract() -> None:
-    other = entry("sface")
-    assert other.preprocessing == DEFAULT.preprocessing
-    assert contract_of(other, other.preprocessing) != contract_of(DEFAULT, DEFAULT.preprocessing)
+    one, other = entry("sface-int8bq"), entry("sface")
+    assert other.preprocessing == one.preprocessing
+    assert contract_of(other, other.preprocessing) != contract_of(one, one.preprocessing)
 
 
 def test_what_only_people_read_decides_nothing() -> None:
@@ -74,7 +79,7 @@ def test_weights_without_a_hash_have_no_contract() -> None:
 
 
 def test_a_contract_of_the_catalogue_says_whose_it_is() -> None:
-    assert with_owner("9b9422aacb62ca98") == "9b9422aacb62ca98 (sface-int8bq)"
+    assert with_owner("c4af13b9af14e833") == "c4af13b9af14e833 (slim-sface-vultus)"
     flipped = contract_of(DEFAULT, replace(DEFAULT.preprocessing, flip="sum"))
-    assert with_owner(flipped) == f"{flipped} (sface-int8bq with the flip test)"
+    assert with_owner(flipped) == f"{flipped} (slim-sface-vultus with the flip test)"
     assert with_owner("0123456789abcdef") == "0123456789abcdef"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from vultus.defaults import ACCURATE_EMBEDDER
 from vultus.embed import DEFAULT_EMBEDDER, SessionEmbedder, embedder_names, load_embedder
 from vultus.embed.self_check import reference_face
 from vultus.errors import DeviceError, WeightsError
@@ -78,16 +79,20 @@ def test_every_face_is_closest_to_its_own_teacher_row(
     np.testing.assert_array_equal(closest, np.arange(COUNT))
 
 
+@pytest.mark.parametrize(("name", "found"), [(ACCURATE_EMBEDDER, 0.9), (DEFAULT_EMBEDDER, 0.85)])
 def test_faces_of_one_person_are_closer_than_faces_of_two(
-    embedder: SessionEmbedder, rows: Embeddings, heldout: tuple[Crops, Embeddings, list[str]]
+    name: str, found: float, heldout: tuple[Crops, Embeddings, list[str]]
 ) -> None:
+    """At its own threshold the quick one misses more of these people than the accurate one."""
+    embedder = load_embedder(name, threads=1)
+    rows = embedder.embed(heldout[0])
     people = np.array(heldout[2])
     first, second = np.triu_indices(COUNT, k=1)
     is_same = people[first] == people[second]
     similarities = (rows @ rows.T)[first, second]
     assert is_same.sum() > 20
     assert embedder.min_similarity is not None
-    assert (similarities[is_same] >= embedder.min_similarity).mean() > 0.9
+    assert (similarities[is_same] >= embedder.min_similarity).mean() > found
     assert (similarities[~is_same] >= embedder.min_similarity).mean() < 0.02
 
 

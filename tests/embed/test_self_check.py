@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vultus.embed import DEFAULT_EMBEDDER, SessionEmbedder, load_embedder
+from vultus.defaults import ACCURATE_EMBEDDER, DEFAULT_EMBEDDER
+from vultus.embed import SessionEmbedder, load_embedder
 from vultus.embed.self_check import check_against_reference, reference_face, write_reference
 from vultus.errors import InputError
 from vultus.runtime import OnnxSession
@@ -33,9 +34,10 @@ class Feeding:
         return self.session.run(batch)
 
 
+@pytest.mark.parametrize("name", [DEFAULT_EMBEDDER, ACCURATE_EMBEDDER])
 @pytest.mark.parametrize("flip", [False, True])
-def test_this_machine_computes_what_is_stored(flip: bool) -> None:
-    check = check_against_reference(load_embedder(flip=flip))
+def test_this_machine_computes_what_is_stored(name: str, flip: bool) -> None:
+    check = check_against_reference(load_embedder(name, flip=flip))
     assert check.is_passed
     assert check.agreement > 0.99999
 
@@ -59,5 +61,6 @@ def test_the_reference_is_a_face_and_what_is_written_is_what_is_stored(tmp_path:
     assert reference_face().shape == (112, 112, 3)
     write_reference(tmp_path)
     written = (tmp_path / "embeddings.json").read_text(encoding="utf-8")
-    assert load_embedder().contract in written
-    assert load_embedder(flip=True).contract in written
+    for name in (DEFAULT_EMBEDDER, ACCURATE_EMBEDDER):
+        assert load_embedder(name).contract in written
+        assert load_embedder(name, flip=True).contract in written

@@ -15,7 +15,7 @@ from vultus.cli.images import find_images, report, stderr
 from vultus.cli.output import print_json, print_table
 from vultus.cli.parts import make_detector, runtime_for
 from vultus.cli.reporting import counted
-from vultus.defaults import DEFAULT_DETECTOR, MIN_FACE_PX
+from vultus.defaults import ACCURATE_EMBEDDER, DEFAULT_DETECTOR, MIN_FACE_PX
 
 if TYPE_CHECKING:
     from vultus.cluster import Overview, Person, PhotoState, Scan
@@ -88,7 +88,7 @@ def run(
             max=1,
             help="Mean cosine from which two groups of faces are one person, until the next run; larger is "
             "stricter.",
-            show_default="measured for the default embedder",
+            show_default=f"measured for {ACCURATE_EMBEDDER}",
         ),
     ] = None,
     min_face_px: Annotated[
@@ -96,7 +96,7 @@ def run(
     ] = MIN_FACE_PX,
     detector: options.DetectorName = DEFAULT_DETECTOR,
     retry: options.RetryHow = None,
-    embedder: options.EmbedderName = None,
+    embedder: options.AccurateName = None,
     runtime: options.RuntimeName = "auto",
     as_json: options.Json = False,
 ) -> None:
@@ -109,11 +109,11 @@ def run(
     Example: vultus cluster photos/ --json
     """
     from vultus.cluster import PhotoState, default_min_similarity, group_people, scan
-    from vultus.embed import DEFAULT_EMBEDDER, load_embedder
+    from vultus.embed import load_embedder
 
     paths = [Path(path) for path in find_images([str(photos)])]
     chosen = runtime_for(runtime, images=len(paths))
-    vectors = load_embedder(embedder or DEFAULT_EMBEDDER, threads=1, runtime=chosen)
+    vectors = load_embedder(embedder or ACCURATE_EMBEDDER, threads=1, runtime=chosen)
     least = default_min_similarity(vectors) if min_similarity is None else min_similarity
     with PhotoState(state or photos / STATE_NAME, create=True) as kept:
         with counted("Looking for people", total=len(paths)) as advance:

@@ -94,10 +94,10 @@ def test_the_teacher_that_ships_gives_the_kept_embeddings(
     """The file beside the shards comes from the same network before its weights became blocks of int8."""
     kept = read_teacher(shared / "data" / "faces" / "teacher-sface.npy", heldout.rows[faces.indices])
     crops = np.stack([middle(faces.crop(number), 112) for number in range(len(faces))])
-    ours = mirror_averaged(load_embedder(), crops)
+    ours = mirror_averaged(load_embedder("accurate"), crops)
     likeness = (ours * kept).sum(axis=1)
     assert likeness.min() > 0.95
-    swapped = mirror_averaged(load_embedder(), np.ascontiguousarray(crops[..., ::-1]))
+    swapped = mirror_averaged(load_embedder("accurate"), np.ascontiguousarray(crops[..., ::-1]))
     assert likeness.mean() > (swapped * kept).sum(axis=1).mean() + 0.02
 
 
