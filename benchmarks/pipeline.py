@@ -48,7 +48,7 @@ from vultus.pipeline.photo import detect_photo
 from vultus.runtime.device import usable_cores
 from vultus.types import Image
 
-PORTION = 500  # photos of one side before the other has its turn
+PORTION = 500  # photos of one side before the other has its turn: the ends of a stream hardly count
 MEGAPIXELS = 12e6
 
 
