@@ -44,9 +44,9 @@ class OnnxSession:
         threads: threads inside one call; None leaves it to ONNX Runtime (one per physical core).
         max_batch: a longer batch is run in pieces of at most this many rows; None runs it whole. A graph that
             takes one row only is run row by row.
-        spinning: whether threads wait for the next operator by trying over and over, which is soonest. For
-            a while after a call they go on so, and take time from whatever else runs: other sessions, other
-            processes (`benchmarks/spinning.py`). Of no matter with one thread.
+        spinning: whether threads wait for the next operator by trying over and over, until the call ends. On two
+            cores a photo takes as long or longer with it, and it takes time from other processes
+            (`benchmarks/spinning.py`). Of no matter with one thread.
 
     Attributes:
         node_counts: how many nodes of the graph each execution provider runs.
@@ -67,7 +67,7 @@ class OnnxSession:
         providers: Sequence[str] = (CPU,),
         threads: int | None = None,
         max_batch: int | None = None,
-        spinning: bool = True,
+        spinning: bool = False,
     ) -> None:
         for name, count in (("threads", threads), ("max_batch", max_batch)):
             if count is not None and count < 1:
@@ -126,6 +126,8 @@ def _load(
     options.log_severity_level = 4  # what goes wrong is raised; the log would only tell it twice
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")  # for _count_nodes
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    # By itself ONNX Runtime spins on after a call: a detector's threads would take an embedder's time.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
     source = model if isinstance(model, bytes) else str(model)
