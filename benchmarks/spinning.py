@@ -1,12 +1,14 @@
 """Do ONNX Runtime's threads gain or lose by spinning? A detector and an embedder in turn, three ways.
 
     python -m benchmarks.spinning                 # alone on the machine
+    python -m benchmarks.spinning --faces 1 --size 250 250
     python -m benchmarks.spinning --busy 1        # while another process keeps a core busy
 
-Each round runs both default networks once, as a photo of six faces does: with threads that spin on when a
-call has ended (what ONNX Runtime does by itself), that spin within a call (`OnnxSession(spinning=True)`), that
-never spin (`OnnxSession`). The three take turns, each in a process of its own. Milliseconds of wall time, and
-of processor time, which spinning takes from others.
+Each round runs both default networks, as a photo does: with threads that spin on when a call has ended (what
+ONNX Runtime does by itself), that spin within a call (`OnnxSession`), that never spin
+(`OnnxSession(spinning=False)`). The three take turns, each in a process of its own, with a pause in which the
+first's threads come to rest. Milliseconds of wall time, and of processor time, which spinning takes from
+others.
 """
 
 import argparse
@@ -31,6 +33,7 @@ WAYS = {  # whether threads spin; whether they stop when a call ends
     "spin within a call": (True, True),
     "never spin": (False, True),
 }
+PAUSE_S = 0.1
 
 
 def keep_busy() -> None:
@@ -50,11 +53,11 @@ def session(model: bytes, way: str, threads: int) -> onnxruntime.InferenceSessio
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def work(pipe: Connection, way: str, threads: int) -> None:
+def work(pipe: Connection, way: str, threads: int, size_hw: tuple[int, int], face_count: int) -> None:
     """For every message run both networks; answer with seconds of wall time and of processor time."""
     random = np.random.default_rng(0)
-    photo = random.uniform(-120, 130, (1, 3, 480, 640)).astype(np.float32)
-    faces = random.uniform(0, 255, (6, 3, 112, 112)).astype(np.float32)
+    photo = random.uniform(-120, 130, (1, 3, *size_hw)).astype(np.float32)
+    faces = random.uniform(0, 255, (face_count, 3, 112, 112)).astype(np.float32)
     detector = session(store.read(entry("retinaface-mobilenet0.25")), way, threads)
     embedder = session(read_model(entry(DEFAULT_EMBEDDER)), way, threads)
     while pipe.recv():
@@ -71,17 +74,21 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=51)
     parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--faces", type=int, default=6)
     parser.add_argument("--busy", type=int, default=0, help="other processes that compute meanwhile")
     arguments = parser.parse_args()
     pipes = {}
     for way in WAYS:
         pipes[way], far = multiprocessing.Pipe()
-        multiprocessing.Process(target=work, args=(far, way, arguments.threads), daemon=True).start()
+        told_to = far, way, arguments.threads, tuple(arguments.size), arguments.faces
+        multiprocessing.Process(target=work, args=told_to, daemon=True).start()
     for _ in range(arguments.busy):
         multiprocessing.Process(target=keep_busy, daemon=True).start()
     times: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for round_ in range(arguments.rounds + 1):
         for way, pipe in pipes.items():
+            time.sleep(PAUSE_S)
             pipe.send(True)
             seconds = pipe.recv()
             if round_:
