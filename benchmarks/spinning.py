@@ -5,10 +5,9 @@
     python -m benchmarks.spinning --busy 1        # while another process keeps a core busy
 
 Each round runs both default networks, as a photo does: with threads that spin on when a call has ended (what
-ONNX Runtime does by itself), that spin within a call (`OnnxSession`), that never spin
-(`OnnxSession(spinning=False)`). The three take turns, each in a process of its own, with a pause in which the
-first's threads come to rest. Milliseconds of wall time, and of processor time, which spinning takes from
-others.
+ONNX Runtime does by itself), that spin within a call (`OnnxSession(spinning=True)`), that never spin
+(`OnnxSession`). The three take turns, each in a process of its own, with a pause in which the first's threads
+come to rest. Milliseconds of wall time, and of processor time, which spinning takes from others.
 """
 
 import argparse

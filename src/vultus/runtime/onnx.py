@@ -44,9 +44,9 @@ class OnnxSession:
         threads: threads inside one call; None leaves it to ONNX Runtime (one per physical core).
         max_batch: a longer batch is run in pieces of at most this many rows; None runs it whole. A graph that
             takes one row only is run row by row.
-        spinning: whether threads wait for the next operator of a call by trying over and over, which is
-            soonest unless other processes want the cores (`benchmarks/spinning.py`). Of no matter with one
-            thread.
+        spinning: whether threads wait for the next operator of a call by trying over and over. Sooner by a
+            tenth where nothing else runs, later where something does, and half as much processor time again
+            (`docs/decisions/012-waiting-threads.md`). Of no matter with one thread.
 
     Attributes:
         node_counts: how many nodes of the graph each execution provider runs.
@@ -67,7 +67,7 @@ class OnnxSession:
         providers: Sequence[str] = (CPU,),
         threads: int | None = None,
         max_batch: int | None = None,
-        spinning: bool = True,
+        spinning: bool = False,
     ) -> None:
         for name, count in (("threads", threads), ("max_batch", max_batch)):
             if count is not None and count < 1:
