@@ -1,6 +1,7 @@
 """Sessions over graphs made here, small enough to be read, and what ONNX Runtime says about who ran them."""
 
 import json
+import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -253,10 +254,10 @@ def test_threads_take_no_time_after_a_call() -> None:
     session = OnnxSession(network([helper.make_node("Relu", ["x"], ["y"])], shape=("n", 3, 8, 8)), threads=4)
     images = np.zeros((5_000, 3, 8, 8), np.float32)
     session.run(images)
-    spent = 0.0
+    spent = []
     for _ in range(20):
         session.run(images)
         start = time.process_time()
         time.sleep(0.02)
-        spent += time.process_time() - start
-    assert spent < 0.1, f"{spent:.2f} of 0.4 seconds"
+        spent.append(time.process_time() - start)
+    assert statistics.median(spent) < 0.005, f"{sum(spent):.2f} of 0.4 seconds"

@@ -45,8 +45,8 @@ class OnnxSession:
         max_batch: a longer batch is run in pieces of at most this many rows; None runs it whole. A graph that
             takes one row only is run row by row.
         spinning: whether threads wait for the next operator of a call by trying over and over. Sooner by a
-            tenth where nothing else runs, later where something does, and half as much processor time again
-            (`docs/decisions/012-waiting-threads.md`). Of no matter with one thread.
+            tenth where nothing else runs, later where something does, and up to half as much processor time
+            again (`docs/decisions/012-waiting-threads.md`). Of no matter with one thread.
 
     Attributes:
         node_counts: how many nodes of the graph each execution provider runs.
