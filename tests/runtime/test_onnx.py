@@ -249,9 +249,11 @@ def test_threads_that_spin_answer_the_same(two_outputs: bytes, images: FloatArra
         np.testing.assert_array_equal(one, other)
 
 
-def test_threads_take_no_time_after_a_call() -> None:
+@pytest.mark.parametrize("spinning", [False, True])
+def test_threads_take_no_time_after_a_call(spinning: bool) -> None:
     """Where they spin on, those of a detector take the time of the embedder that runs next."""
-    session = OnnxSession(network([helper.make_node("Relu", ["x"], ["y"])], shape=("n", 3, 8, 8)), threads=4)
+    relu = network([helper.make_node("Relu", ["x"], ["y"])], shape=("n", 3, 8, 8))
+    session = OnnxSession(relu, threads=4, spinning=spinning)
     images = np.zeros((5_000, 3, 8, 8), np.float32)
     session.run(images)
     spent = []
